@@ -107,3 +107,4 @@ class StreamInfo:
     chapters: tuple[Mapping[str, Any], ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
     pictures: tuple[str, ...] = ()  # of a folder of pictures: the file name of the frame with pts i is pictures[i]
+    display_matrix: tuple[int, ...] = ()  # FFmpeg's nine numbers that turn or mirror the picture; empty: shown as stored
