@@ -96,7 +96,7 @@ class StreamInfo:
     rate: Fraction  # average frames per second: a hint to the encoder, never a source of time stamps
     time_base: Fraction
     space: ColorSpace
-    chroma_shift: tuple[int, int] = (1, 1)  # log2 of the subsampling across, down: 4:2:0 (1,1), 4:2:2 (1,0), 4:4:4 (0,0)
+    chroma_shift: tuple[int, int] = (1, 1)  # log2 of subsampling across, down: 4:2:0 (1,1), 4:2:2 (1,0), 4:4:4 (0,0)
     tags: ColorTags = ColorTags()
     sample_aspect_ratio: Fraction = Fraction(1)
     frames: int | None = None  # how many to expect, for progress only
@@ -107,4 +107,4 @@ class StreamInfo:
     chapters: tuple[Mapping[str, Any], ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
     pictures: tuple[str, ...] = ()  # of a folder of pictures: the file name of the frame with pts i is pictures[i]
-    display_matrix: tuple[int, ...] = ()  # FFmpeg's nine numbers that turn or mirror the picture; empty: shown as stored
+    display_matrix: tuple[int, ...] = ()  # FFmpeg's nine numbers that turn or mirror the picture; empty: none
