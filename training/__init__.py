@@ -1,0 +1,1 @@
+"""Train, evaluate and export the networks of streamcolor. Not part of the wheel."""

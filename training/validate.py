@@ -1,0 +1,52 @@
+"""The figures and the contact sheet of a network in training, on pictures it does not train on."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from streamcolor.nets.autoencoder import Autoencoder
+
+from .data import Picture, usable
+from .degrade import luma
+from .figures import colorfulness, psnr, with_chroma
+
+SIDE = 160  # pixels, short side: what a picture is brought to
+
+
+def validate(network: Autoencoder, pictures: Sequence[Picture], *, sheet: Path, count: int = 200) -> dict[str, float]:
+    """Return gain over grey (dB), colorfulness as a part of the truth's, and write a sheet: grey | ours | truth."""
+    training = network.training
+    network.eval()
+    gains, ours, truths, rows = [], [], [], []
+    for _, rgb in usable(pictures, count):
+        truth, grey, colored = colorize(network, rgb)
+        gains.append(psnr(truth, colored) - psnr(truth, grey))
+        ours.append(colorfulness(colored))
+        truths.append(colorfulness(truth))
+        if len(rows) < 24:
+            rows.append(np.hstack([p[:SIDE, :SIDE] for p in (grey, colored, truth)]))
+    network.train(training)
+    columns = [np.vstack(rows[k::3]) for k in range(3) if rows[k::3]]
+    height = max((column.shape[0] for column in columns), default=0)
+    padded = [np.pad(column, ((0, height - column.shape[0]), (0, 0), (0, 0))) for column in columns]
+    if padded:
+        cv2.imwrite(str(sheet), (np.hstack(padded)[..., ::-1] * 255).astype(np.uint8))
+    return {"gain": float(np.mean(gains)), "colorfulness": float(np.sum(ours) / np.sum(truths))}
+
+
+def colorize(network: Autoencoder, rgb: NDArray[np.uint8]) -> tuple[NDArray[np.float32], ...]:
+    """Return (truth, grey, colored with the mean color), each float32 (H,W,3), of a size that the stride divides."""
+    height, width = rgb.shape[:2]
+    factor = SIDE / min(height, width)
+    size = (max(2, round(width * factor / 64)) * 64, max(2, round(height * factor / 64)) * 64)
+    resized = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR)
+    truth = resized.astype(np.float32) / 255
+    light = luma(resized)
+    with torch.inference_mode():
+        ab = network.mean_color(network(torch.from_numpy(light[None, None])))[0].numpy()
+    full = cv2.resize(np.ascontiguousarray(ab.transpose(1, 2, 0)), size, interpolation=cv2.INTER_LINEAR)
+    return truth, with_chroma(truth, light, np.zeros_like(full)), with_chroma(truth, light, full)
