@@ -1,0 +1,281 @@
+"""One model, many feeds: a reading and a writing thread for each, one for the model."""
+
+import itertools
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+from streamcolor.channel import Batcher, Channel, Lane, WhenFull
+from streamcolor.errors import SinkError, SourceError
+from streamcolor.frames import Frame, Item, StreamInfo
+from streamcolor.metrics import FeedCounters, FeedSnapshot, Stage, timed
+
+if TYPE_CHECKING:
+    from streamcolor.sinks import Sink
+    from streamcolor.sources import Source
+
+log = logging.getLogger(__name__)
+
+STEADY = 60.0  # seconds; a session that lived this long starts again at the shortest retry delay
+PACKETS = 256  # compressed packets of a session that may wait for its sink
+
+Clock: TypeAlias = Callable[[], float]
+Watch: TypeAlias = Callable[[Mapping[str, FeedSnapshot]], None]
+
+
+class Colorize(Protocol):
+    """Turns frames into colored frames: same number, same order, same pts."""
+
+    def __call__(self, frames: Sequence[Frame]) -> Sequence[Frame]:
+        """Color a batch, in which frames of several streams may be mixed."""
+        ...
+
+    def forget(self, stream: str) -> None:
+        """Drop what is kept for `stream`: it is over."""
+        ...
+
+
+@dataclass(frozen=True)
+class Feed:
+    """One input and one output. A live feed is reopened whenever it breaks or ends."""
+
+    name: str
+    connect: Callable[[str], "Source"]  # given the name of this session: every session is a new stream
+    make_sink: Callable[[], "Sink"]
+    live: bool = False
+    retry_delays: Sequence[float] = (1, 2, 5, 10, 30)  # seconds; the last one repeats
+
+    @property
+    def when_full(self) -> WhenFull:
+        """The policy of this feed's queues."""
+        return WhenFull.DROP_OLDEST if self.live else WhenFull.WAIT
+
+
+class Worker:
+    """A thread that keeps what it raised. The only broad `except` in the package."""
+
+    def __init__(self, work: Callable[[], None], *, name: str, on_end: Callable[["Worker"], None]) -> None:
+        self.error: BaseException | None = None
+        self._work = work
+        self._on_end = on_end
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def wait(self) -> BaseException | None:
+        """Wait for its end; give what it raised."""
+        self._thread.join()
+        return self.error
+
+    def _run(self) -> None:
+        try:
+            self._work()
+        except BaseException as error:  # noqa: BLE001  # the thread boundary: whoever waits raises it again
+            self.error = error
+        finally:
+            self._on_end(self)
+
+
+@dataclass(slots=True)
+class _Session:
+    """One connection of a feed, and the part of the road that is its own."""
+
+    stream: str
+    lane: Lane
+    outbox: Channel[Item]
+    counters: FeedCounters
+    complete: bool = False  # the source ended by itself; set before leave(), read when the outbox is empty
+
+    def read(self, source: "Source", batcher: Batcher, halted: threading.Event) -> bool:
+        """Send every item on its way; say whether the source ended by itself."""
+        counters, outbox, lane = self.counters, self.outbox, self.lane
+        dropped = counters.dropped
+        for item in timed(source, counters.read):
+            if isinstance(item, Frame):
+                counters.read.frames += 1
+                taken = batcher.put(item)
+            else:
+                counters.packets += 1
+                taken = outbox.put(item)
+            counters.dropped = dropped + lane.dropped + outbox.dropped
+            if not taken or halted.is_set():
+                return False
+        return True
+
+    def write(self, sink: "Sink", info: StreamInfo, batcher: Batcher) -> None:
+        """Write until the outbox closes; finish only what is whole."""
+        counters = self.counters
+        try:
+            with counters.write:
+                sink.open(info)
+            for item in self.outbox:
+                with counters.write:
+                    sink.write(item)
+                if isinstance(item, Frame):
+                    counters.written(item.pts)
+                    batcher.written(self.stream)
+            if self.complete and not self.outbox.cut:
+                with counters.write:
+                    sink.finish()
+        finally:
+            sink.close()
+
+
+class Engine:
+    """Runs feeds through one `colorize`, in batches of up to `batch` frames.
+
+    `wait`: seconds that a frame may wait for frames of other feeds to share its batch.
+    `depth`: frames per feed before the model, and as many behind it.
+    """
+
+    def __init__(
+        self, colorize: Colorize, *, batch: int = 4, wait: float = 0.0, depth: int = 6, clock: Clock = time.monotonic
+    ) -> None:
+        self._colorize = colorize
+        self._depth = depth
+        self._clock = clock
+        self._batcher = Batcher(batch, wait, depth)
+        self._sessions: dict[str, _Session] = {}
+        self._counters: dict[str, FeedCounters] = {}
+        self._halted = threading.Event()
+        self._ends: SimpleQueue[Worker | None] = SimpleQueue()  # workers that ended; None: stop was asked for
+
+    def run(self, feeds: Sequence[Feed], *, watch: Watch | None = None, every: float = 0.25) -> None:
+        """Work until every feed has ended, one fails for good (its error is raised), or `stop`.
+
+        `watch` is called in this thread with a snapshot every `every` seconds and once at the end.
+        """
+        self._counters = {feed.name: FeedCounters() for feed in feeds}
+        assert len(self._counters) == len(feeds), "two feeds of one name"
+        workers: list[Worker] = []
+        failed: Worker | None = None
+        try:
+            workers.append(Worker(self._color_all, name="model", on_end=self._ends.put))
+            workers.extend(self._reader(feed) for feed in feeds)
+            failed = self._wait_for(len(feeds), watch, every)
+        finally:
+            self._halt()
+            for worker in workers:
+                worker.wait()
+        if watch:
+            watch(self.snapshot())
+        for ended in [failed, *workers]:
+            if ended and ended.error:
+                raise ended.error
+
+    def stop(self) -> None:
+        """Ask `run` to end soon and leave nothing half done.
+
+        Safe from any thread and from a signal handler, because it takes no lock of ours: `SimpleQueue.put` is
+        reentrant, and `run` does the rest when it comes out of whatever the signal interrupted.
+        """
+        self._ends.put(None)
+
+    def snapshot(self) -> dict[str, FeedSnapshot]:
+        """Give each feed's counts of this moment."""
+        return {name: counters.snapshot() for name, counters in list(self._counters.items())}
+
+    def _reader(self, feed: Feed) -> Worker:
+        return Worker(partial(self._keep_reading, feed), name=f"read {feed.name}", on_end=self._ends.put)
+
+    def _wait_for(self, readers: int, watch: Watch | None, every: float) -> Worker | None:
+        """Wait until `readers` workers have ended well, one failed (given back), or a stop."""
+        while readers:
+            try:
+                ended = self._ends.get(timeout=every if watch else None)
+            except Empty:
+                assert watch is not None
+                watch(self.snapshot())
+                continue
+            if ended is None or ended.error:
+                return ended
+            readers -= 1
+        return None
+
+    def _halt(self) -> None:
+        # A session registers itself and then looks at the flag; we set the flag and then look at the sessions.
+        # So none slips through, whoever comes first.
+        self._halted.set()
+        self._batcher.close()
+        for session in list(self._sessions.values()):
+            session.outbox.close(discard=True)
+
+    def _keep_reading(self, feed: Feed) -> None:
+        failures = 0
+        for number in itertools.count():
+            began = self._clock()
+            failures += 1
+            try:
+                self._run_session(feed, f"{feed.name}/{number}")
+            except (SourceError, SinkError) as error:
+                if not feed.live:
+                    raise
+                log.warning("%s", error)
+            if not feed.live:
+                return
+            if self._clock() - began > STEADY:
+                failures = 1
+            if self._halted.wait(feed.retry_delays[min(failures, len(feed.retry_delays)) - 1]):
+                return
+
+    def _run_session(self, feed: Feed, stream: str) -> None:
+        """Read one connection to its end, while a second thread writes."""
+        counters = self._counters[feed.name]
+        source = feed.connect(stream)
+        try:
+            sink = feed.make_sink()
+            counters.begin_session(source.info)
+            lane = self._batcher.join(stream, feed.when_full)
+            session = _Session(stream, lane, Channel(PACKETS, feed.when_full), counters)
+            self._sessions[stream] = session
+            error = self._read_and_write(session, source, sink)
+        finally:
+            self._sessions.pop(stream, None)
+            source.close()  # only now: packets and planes on the road belong to it
+        if error:
+            raise error
+
+    def _read_and_write(self, session: _Session, source: "Source", sink: "Sink") -> BaseException | None:
+        """Raise what the source raised; give what the sink raised."""
+
+        def on_end(writer: Worker) -> None:
+            if writer.error:  # wake the reader: nobody will take its frames
+                session.outbox.close(discard=True)
+                self._batcher.leave(session.stream, discard=True)
+
+        work = partial(session.write, sink, source.info, self._batcher)
+        writer = Worker(work, name=f"write {session.stream}", on_end=on_end)
+        try:
+            session.complete = session.read(source, self._batcher, self._halted)
+        finally:
+            self._batcher.leave(session.stream)
+            if self._halted.is_set():
+                session.outbox.close(discard=True)  # the model, which would close it, may be gone
+            error = writer.wait()
+        return error
+
+    def _color_all(self) -> None:
+        stage = Stage()
+        for frames, over in self._batcher:
+            if frames:
+                wall, cpu = stage.wall, stage.cpu
+                with stage:
+                    colored = self._colorize(frames)
+                share = 1 / len(frames)
+                self._send(frames, colored, (stage.wall - wall) * share, (stage.cpu - cpu) * share)
+            for stream in over:
+                self._colorize.forget(stream)
+                if session := self._sessions.get(stream):
+                    session.outbox.close()
+
+    def _send(self, frames: Sequence[Frame], colored: Sequence[Frame], wall: float, cpu: float) -> None:
+        for before, after in zip(frames, colored, strict=True):
+            assert before.stream == after.stream, (before.stream, after.stream)
+            assert before.pts == after.pts, (before.pts, after.pts)
+            if session := self._sessions.get(after.stream):
+                session.counters.color.count(1, wall, cpu)
+                session.outbox.put_admitted(after)
