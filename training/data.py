@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from streamcolor.color import ab_from_rgb
 from streamcolor.nets.autoencoder import REDUCTION
 
 from .degrade import degrade, luma
@@ -174,15 +175,13 @@ def ab_of(rgb: Rgb) -> NDArray[np.float32]:
     """Return a,b (2, H/4, W/4) of the area-averaged picture: what the network is to say."""
     height, width = rgb.shape[:2]
     small = cv2.resize(rgb, (width // REDUCTION, height // REDUCTION), interpolation=cv2.INTER_AREA)
-    lab = cv2.cvtColor(small.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
-    return np.ascontiguousarray(lab[..., 1:].transpose(2, 0, 1))
+    return ab_from_rgb(small)
 
 
 def is_grey(rgb: Rgb) -> bool:
     """Tell whether a picture has hardly any color, looking at 32x32 averages of it."""
-    small = cv2.resize(rgb, (32, 32), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
-    ab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB)[..., 1:]
-    return float(np.hypot(ab[..., 0], ab[..., 1]).mean()) < GREY
+    a, b = ab_from_rgb(cv2.resize(rgb, (32, 32), interpolation=cv2.INTER_AREA))
+    return float(np.hypot(a, b).mean()) < GREY
 
 
 def some_hints(ab: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:

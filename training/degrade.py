@@ -7,11 +7,20 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from streamcolor.color import light_from_gray
+from streamcolor.frames import Matrix
+
 Light = NDArray[np.float32]  # (h, w), L* in 0..100
 Rng = np.random.Generator
 
-BT601 = np.array([0.299, 0.587, 0.114])
-BT709 = np.array([0.2126, 0.7152, 0.0722])
+
+def luma_weights(matrix: Matrix) -> NDArray[np.float64]:
+    """Return what red, green and blue weigh in Y'."""
+    red, blue = matrix.value
+    return np.array([red, 1 - red - blue, blue])
+
+
+BT601, BT709 = luma_weights(Matrix.BT601), luma_weights(Matrix.BT709)
 
 
 def luma(rgb: NDArray[np.uint8], rng: Rng | None = None) -> Light:
@@ -25,7 +34,7 @@ def luma(rgb: NDArray[np.uint8], rng: Rng | None = None) -> Light:
         if rng.random() < 0.25:
             weights = 0.5 * weights + 0.5 * rng.dirichlet((1.0, 1.5, 1.0))
     gray = np.round(rgb @ weights.astype(np.float32)).clip(0, 255)
-    return LIGHT_OF_GRAY[gray.astype(np.uint8)]
+    return light_from_gray(gray.astype(np.uint8))
 
 
 def degrade(light: Light, rng: Rng) -> Light:
@@ -39,19 +48,19 @@ def degrade(light: Light, rng: Rng) -> Light:
 
 
 def tone(light: Light, rng: Rng) -> Light:
-    """Exposure and contrast of another camera or print."""
+    """Expose and print it another way."""
     unit = (light / 100) ** rng.uniform(0.65, 1.5)
     contrast = rng.uniform(0.7, 1.3)
     return np.asarray(100 * (0.5 + (unit - 0.5) * contrast + rng.uniform(-0.08, 0.08)), np.float32).clip(0, 100)
 
 
 def blur(light: Light, rng: Rng) -> Light:
-    """A soft lens, or a copy of a copy."""
+    """Blur like a soft lens, or a copy of a copy."""
     return np.asarray(cv2.GaussianBlur(light, (0, 0), rng.uniform(0.3, 1.6)), np.float32)
 
 
 def noise(light: Light, rng: Rng) -> Light:
-    """Sensor noise (fine) or film grain (coarse)."""
+    """Add sensor noise (fine) or film grain (coarse)."""
     height, width = light.shape
     coarse = rng.uniform(1, 2.5)
     small = rng.standard_normal((max(1, round(height / coarse)), max(1, round(width / coarse))), np.float32)
@@ -60,14 +69,14 @@ def noise(light: Light, rng: Rng) -> Light:
 
 
 def vignette(light: Light, rng: Rng) -> Light:
-    """Darker corners."""
+    """Darken the corners."""
     height, width = light.shape
     y, x = np.ogrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
     return np.asarray(light * (1 - rng.uniform(0.1, 0.5) * (x**2 + y**2) / 2), np.float32)
 
 
 def scratches(light: Light, rng: Rng) -> Light:
-    """Vertical lines of film transport, and dust."""
+    """Draw the vertical lines of film transport, and dust."""
     damaged = light.copy()
     height, width = light.shape
     for _ in range(rng.integers(1, 4)):
@@ -79,20 +88,12 @@ def scratches(light: Light, rng: Rng) -> Light:
 
 
 def blocking(light: Light, rng: Rng) -> Light:
-    """The blocks of a low-bit-rate codec."""
+    """Leave the blocks of a low-bit-rate codec."""
     quality = int(rng.integers(8, 50))
     _, data = cv2.imencode(".jpg", (light * 2.55).clip(0, 255).astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, quality])
     return np.asarray(cv2.imdecode(data, cv2.IMREAD_GRAYSCALE), np.float32) / np.float32(2.55)
 
 
-def _light_of_gray() -> Light:
-    """Map a gray code 0..255 to L* (IEC 61966-2-1, CIE 15)."""
-    code = np.arange(256) / 255
-    linear = np.where(code <= 0.04045, code / 12.92, ((code + 0.055) / 1.055) ** 2.4)
-    return np.where(linear > 216 / 24389, 116 * np.cbrt(linear) - 16, 24389 / 27 * linear).astype(np.float32)
-
-
-LIGHT_OF_GRAY = _light_of_gray()
 DAMAGES = (
     (tone, 0.7),
     (blur, 0.3),

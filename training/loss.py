@@ -46,22 +46,31 @@ def sampled_ab(pictures_ab: Iterable[NDArray[np.float32]], each: int = 256) -> N
 class ColorLoss(nn.Module):
     """Cross-entropy against soft labels over the nearest palette colors, plus Huber on the expected color.
 
-    Colors weigh exp(prior), so that rare ones are learned; the prior is added to the logits too, so the logits themselves
-    stay those of the true frequencies. That makes the two terms agree: the mean color is calibrated.
+    Colors weigh exp(prior), so that rare ones are learned; the prior is added to the logits too, so the logits
+    themselves stay those of the true frequencies. That makes the two terms agree: the mean color is calibrated.
     """
 
     indices: Tensor
     shares: Tensor
 
     def __init__(
-        self, palette_Q2: Tensor, prior_Q: Tensor, *, huber: float, nearest: int = 5, sigma: float = 5.0, smooth: float = 0.0
+        self,
+        palette_Q2: Tensor,
+        prior_Q: Tensor,
+        *,
+        huber: float,
+        nearest: int = 5,
+        sigma: float = 5.0,
+        smooth: float = 0.0,
     ) -> None:
         super().__init__()
         self._palette, self._prior, self._huber, self._smooth = palette_Q2, prior_Q, huber, smooth
         axis = torch.arange(-GRID, GRID, dtype=torch.float32)
         grid = torch.cartesian_prod(axis, axis)
         distances, indices = torch.cdist(grid, palette_Q2).topk(nearest, largest=False)
-        self.register_buffer("indices", indices)  # (4 GRID², nearest): looked up, since searching costs a tenth of a step
+        self.register_buffer(
+            "indices", indices
+        )  # (4 GRID², nearest): looked up, since searching costs a tenth of a step
         self.register_buffer("shares", (-(distances**2) / (2 * sigma**2)).softmax(1))
 
     def forward(self, logits_NQhw: Tensor, ab_N2hw: Tensor) -> tuple[Tensor, Tensor]:

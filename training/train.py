@@ -8,7 +8,7 @@ import csv
 import math
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -32,16 +32,18 @@ def train(settings: Settings) -> Path:
     pictures, validation = split(find_pictures(settings.data), settings.held_back, settings.validation_share)
 
     palette, prior = (saved["palette"], saved["prior"]) if saved else palette_of(pictures, settings)
-    network = Autoencoder(SHAPES[settings.shape], palette, prior).to(memory_format=torch.channels_last)
+    network = Autoencoder(SHAPES[settings.shape], palette, prior)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
     loss_of = ColorLoss(palette, prior, huber=settings.huber, smooth=settings.smooth)
-    average = torch.optim.swa_utils.AveragedModel(
-        network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(settings.ema), use_buffers=True
-    )
+    decay = torch.optim.swa_utils.get_ema_multi_avg_fn(settings.ema)  # type: ignore[no-untyped-call]
+    average = torch.optim.swa_utils.AveragedModel(network, multi_avg_fn=decay, use_buffers=True)
+    averaged = cast("Autoencoder", average.module)
     optimizer = torch.optim.AdamW(groups(network, settings.weight_decay), lr=settings.rate, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_at(step, settings))
+    parts: dict[str, Any] = {"network": network, "average": average, "optimizer": optimizer, "schedule": schedule}
     if saved:
-        for part, name in ((network, "network"), (average, "average"), (optimizer, "optimizer"), (schedule, "schedule")):
-            part.load_state_dict(saved[name])  # type: ignore[attr-defined]
+        for name, part in parts.items():
+            part.load_state_dict(saved[name])
     first = saved["step"] if saved else 0
 
     samples = Samples(
@@ -75,16 +77,23 @@ def train(settings: Settings) -> Path:
             if step % 20 == 0:
                 bar.update(task, completed=step, note=f"loss {sums[0] / sums[2]:.3f} + {sums[1] / sums[2]:.3f}")
             if step % settings.every == 0 or step == settings.steps:
-                state = {"network": network, "average": average, "optimizer": optimizer, "schedule": schedule}
-                save(checkpoint, {name: part.state_dict() for name, part in state.items()}  # type: ignore[attr-defined]
-                     | {"step": step, "palette": palette, "prior": prior, "settings": settings.model_dump(mode="json")})
-                figures = validate(average.module, validation, sheet=settings.out / f"sheet-{step:06}.png")
+                states = {name: part.state_dict() for name, part in parts.items()}
+                kept = {"palette": palette, "prior": prior, "settings": settings.model_dump(mode="json")}
+                save(checkpoint, states | kept | {"step": step})
+                figures = validate(averaged, validation, sheet=settings.out / f"sheet-{step:06}.png")
                 seconds, since = time.monotonic() - since, time.monotonic()
-                log(settings.out / "log.csv", {
-                    "step": step, "classification": float(sums[0] / sums[2]), "huber": float(sums[1] / sums[2]), **figures,
-                    "samples_per_second": float(sums[2]) * settings.batch / seconds,
-                    "damaged": int(skipped[0]), "grey": int(skipped[1]),
-                })
+                log(
+                    settings.out / "log.csv",
+                    {
+                        "step": step,
+                        "classification": float(sums[0] / sums[2]),
+                        "huber": float(sums[1] / sums[2]),
+                        **figures,
+                        "samples_per_second": float(sums[2]) * settings.batch / seconds,
+                        "damaged": int(skipped[0]),
+                        "grey": int(skipped[1]),
+                    },
+                )
                 sums.zero_()
     return checkpoint
 

@@ -13,6 +13,7 @@ from streamcolor.nets.autoencoder import Autoencoder
 from .data import Picture, usable
 from .degrade import luma
 from .figures import colorfulness, psnr, with_chroma
+from .sheet import write_sheet
 
 SIDE = 160  # pixels, short side: what a picture is brought to
 
@@ -28,13 +29,9 @@ def validate(network: Autoencoder, pictures: Sequence[Picture], *, sheet: Path, 
         ours.append(colorfulness(colored))
         truths.append(colorfulness(truth))
         if len(rows) < 24:
-            rows.append(np.hstack([p[:SIDE, :SIDE] for p in (grey, colored, truth)]))
+            rows.append([(picture * 255).astype(np.uint8) for picture in (grey, colored, truth)])
     network.train(training)
-    columns = [np.vstack(rows[k::3]) for k in range(3) if rows[k::3]]
-    height = max((column.shape[0] for column in columns), default=0)
-    padded = [np.pad(column, ((0, height - column.shape[0]), (0, 0), (0, 0))) for column in columns]
-    if padded:
-        cv2.imwrite(str(sheet), (np.hstack(padded)[..., ::-1] * 255).astype(np.uint8))
+    write_sheet(sheet, rows)
     return {"gain": float(np.mean(gains)), "colorfulness": float(np.sum(ours) / np.sum(truths))}
 
 

@@ -39,9 +39,9 @@ SHAPES = {
 class Autoencoder(nn.Module):
     """L* to logits over `palette`, a U-shaped convolutional autoencoder with a global-context branch at the bottom.
 
-    The logits are those of the *true* color frequencies: a loss that favors rare colors does so by adding
-    `prior` (Q,), the logarithm of its weights, outside of the network. So their softmax is calibrated, and adding a part of
-    `prior` at run time is what makes colors more vivid (logit adjustment, Menon et al. 2021).
+    The logits are those of the *true* color frequencies: a loss that favors rare colors does so by adding `prior` (Q,),
+    the logarithm of its weights, outside of the network. So their softmax is calibrated, and adding a part of `prior`
+    at run time is what makes colors more vivid (logit adjustment, Menon et al. 2021).
     """
 
     palette: Tensor
@@ -104,14 +104,13 @@ class Predictor(nn.Module):
         """
         super().__init__()
         self.network = network
-        self.boost, self.sharpness, self.spread = boost, sharpness, spread
-        colors = network.palette.T[:, :, None, None]
-        self.register_buffer("colors", colors)  # (2, Q, 1, 1)
-        self.register_buffer("squares", (colors**2).sum(0, keepdim=True))  # (1, Q, 1, 1)
-        self.register_buffer("push", network.prior[None, :, None, None])
+        self.sharpness, self.spread = sharpness, spread
+        palette = network.palette
+        moments = torch.cat([palette, (palette**2).sum(1, keepdim=True), torch.ones(len(palette), 1)], 1)
+        self.register_buffer("moments", moments.T[:, :, None, None].contiguous())  # (4, Q, 1, 1): a, b, a²+b², 1
+        self.register_buffer("push", boost * network.prior[None, :, None, None])  # (1, Q, 1, 1)
 
-    colors: Tensor
-    squares: Tensor
+    moments: Tensor
     push: Tensor
 
     def forward(self, light_N1hw: Tensor, vividness_1: Tensor) -> tuple[Tensor, Tensor]:
@@ -121,13 +120,21 @@ class Predictor(nn.Module):
         as far as the network is sure: where it is not, the mean stays, which is muted by itself.
         """
         logits = self.network(light_N1hw)
-        chance = logits.softmax(1)
-        mean = functional.conv2d(chance, self.colors)
-        variance = functional.conv2d(chance, self.squares) - (mean**2).sum(1, keepdim=True)
+        mean, square = self.expected(logits).split((2, 1), 1)
+        variance = square - (mean**2).sum(1, keepdim=True)
         confidence = 1 / (1 + variance.clamp(min=0) / self.spread**2)
-        vivid = (logits + vividness_1 * self.boost * self.push) * (1 + vividness_1 * self.sharpness)
-        strong = functional.conv2d(vivid.softmax(1), self.colors)
+        vivid = (logits + vividness_1 * self.push) * (1 + vividness_1 * self.sharpness)
+        strong, _ = self.expected(vivid).split((2, 1), 1)
         return mean + confidence * (strong - mean), confidence
+
+    def expected(self, logits_NQhw: Tensor) -> Tensor:
+        """Return the expected a, b, a²+b² (N,3,h,w) under the softmax of the logits.
+
+        Written as exp and a 1x1 convolution, because a CPU's softmax wants another memory layout than its convolutions
+        do and half of the time went into reordering. The clamp keeps exp finite; logits stay far below it.
+        """
+        sums = functional.conv2d(logits_NQhw.clamp(max=60).exp(), self.moments)
+        return sums[:, :3] / sums[:, 3:]
 
 
 class Residual(nn.Module):
@@ -144,7 +151,7 @@ class Residual(nn.Module):
 
 
 class Context(nn.Module):
-    """What the whole picture is, told to each of its places: a lawn and a billiard table differ by their surroundings."""
+    """Tells each place what the whole picture is: a lawn and a billiard table differ by their surroundings."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

@@ -1,0 +1,76 @@
+"""The torch network of an exported file: its shape and weights are read back from the ONNX."""
+
+from itertools import pairwise
+from pathlib import Path
+
+import onnx
+import torch
+from google.protobuf.message import DecodeError
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from streamcolor.errors import BackendError
+
+from .autoencoder import Autoencoder, Predictor, Shape
+
+STORED_HALF = ".half"  # the suffix of weights that are stored in half precision and cast when the file is loaded
+
+
+def rebuild(path: Path) -> Predictor:
+    """Return the network of `path`, a file that `training.export` wrote in single precision, in eval mode.
+
+    BackendError: the file is damaged, quantized, or not ours.
+    """
+    try:
+        model = onnx.load(path)
+    except (OSError, DecodeError) as error:
+        raise BackendError(f"cannot read the network {path}: {error}") from error
+    weights = {
+        tensor.name.removesuffix(STORED_HALF): torch.from_numpy(onnx.numpy_helper.to_array(tensor).copy()).float()
+        for tensor in model.graph.initializer
+    }
+    card = {entry.key: entry.value for entry in model.metadata_props}
+    try:
+        moments, push = weights["moments"], weights["push"]
+        palette = moments[:2, :, 0, 0].T.contiguous()
+        network = Autoencoder(_shape(weights), palette, torch.zeros(len(palette)))
+        predictor = Predictor(network, boost=0.0, sharpness=float(card["sharpness"]), spread=float(card["spread"]))
+        fold_batch_norms(predictor.eval())
+        unused = ("network.hints.weight", "network.palette", "network.prior", "moments", "push")
+        state = {name: value for name, value in predictor.state_dict().items() if name in unused}
+        state |= {name: value for name, value in weights.items() if name.startswith("network.")}
+        predictor.load_state_dict(state | {"moments": moments, "push": push})
+    except (KeyError, RuntimeError, ValueError) as error:
+        raise BackendError(
+            f"cannot rebuild the network {path} in torch: it is not a single-precision file of training.export "
+            f"({str(error).splitlines()[0]})"
+        ) from error
+    return predictor
+
+
+def _shape(weights: dict[str, Tensor]) -> Shape:
+    """Read the widths and block counts off the names and shapes of the weights."""
+    widths, blocks = [len(weights["network.stem.1.0.weight"])], [_count(weights, "network.top.{}.first.0.weight")]
+    for stage in range(_count(weights, "network.down.{}.0.0.weight")):
+        widths.append(len(weights[f"network.down.{stage}.0.0.weight"]))
+        blocks.append(_count(weights, f"network.down.{stage}.{{}}.first.0.weight", first=1))
+    levels = _count(weights, "network.up.{}.0.weight")
+    return Shape(widths, blocks, [len(weights[f"network.up.{level}.0.weight"]) for level in range(levels)])
+
+
+def _count(weights: dict[str, Tensor], pattern: str, *, first: int = 0) -> int:
+    """Count the names `pattern` with first, first+1, … that there are."""
+    number = first
+    while pattern.format(number) in weights:
+        number += 1
+    return number - first
+
+
+def fold_batch_norms(network: nn.Module) -> nn.Module:
+    """Merge each batch norm of a network in eval mode into the convolution before it; change `network` in place."""
+    for sequence in [module for module in network.modules() if isinstance(module, nn.Sequential)]:
+        parts = list(sequence)
+        for place, (first, second) in enumerate(pairwise(parts)):
+            if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
+                sequence[place], sequence[place + 1] = fuse_conv_bn_eval(first, second), nn.Identity()
+    return network

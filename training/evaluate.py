@@ -1,0 +1,106 @@
+"""Measure an exported network on folders of pictures: `python -m training.evaluate MODEL.onnx DIR -o figures.json`.
+
+DIR holds one folder a data set. Every picture goes through the very code that colors pictures for a user; a row of
+grey (the same luma, no color) stands beside each figure of ours. Sheets show grey | ours | truth.
+"""
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from rich.progress import track
+from skimage.metrics import structural_similarity
+
+from streamcolor.picture import Model, load_model
+
+from .data import Picture, Rgb, find_pictures
+from .figures import ciede2000, colorfulness, psnr
+from .sheet import write_sheet
+
+VIVIDNESS = (0.0, 0.5)  # the mean color, for PSNR; the default, for the rest
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """The means over the pictures of a data set."""
+
+    pictures: int
+    psnr: float  # dB, over R, G and B
+    ssim: float  # of R, G and B
+    ciede2000: float
+    colorfulness: float  # Hasler and Süsstrunk's M
+    delta_colorfulness: float  # mean distance to the truth's M
+
+
+def evaluate(model: Model, pictures: Sequence[Picture], *, sheet: Path | None = None) -> dict[str, Row]:
+    """Return a row for grey, for ours at each vividness and for the truth."""
+    found: dict[str, list[tuple[float, ...]]] = {}
+    shown: list[list[Rgb]] = []
+    for picture in track(pictures, description=pictures[0].source):
+        truth = picture.read()
+        if truth is None:
+            continue
+        grey = np.repeat(gray_of(truth)[..., None], 3, axis=2)
+        versions = {"grey": grey}
+        for vividness in VIVIDNESS:
+            versions[f"ours, vividness {vividness:g}"] = model.colorize(grey, vividness=vividness)
+        versions["truth"] = truth
+        for name, version in versions.items():
+            found.setdefault(name, []).append(compare(truth, version))
+        shown.append([grey, versions[f"ours, vividness {VIVIDNESS[1]:g}"], truth])
+    if sheet is not None:
+        write_sheet(sheet, shown[:24])
+    return {name: Row(len(rows), *np.mean(rows, axis=0).tolist()) for name, rows in found.items()}
+
+
+def gray_of(rgb: Rgb) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
+    """Return Y' (BT.601, full range): what a grey camera would have kept of a picture."""
+    return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), np.uint8)
+
+
+def compare(truth: Rgb, version: Rgb) -> tuple[float, ...]:
+    """Return the figures of a `Row`, of one picture."""
+    exact, ours = (np.asarray(picture / 255, np.float32) for picture in (truth, version))
+    smallest = min(7, *(extent - 1 + extent % 2 for extent in truth.shape[:2]))
+    similarity = structural_similarity(  # type: ignore[no-untyped-call]
+        truth, version, channel_axis=2, win_size=smallest
+    )
+    strength = colorfulness(ours)
+    return (
+        psnr(exact, ours),
+        float(similarity),
+        float(ciede2000(exact, ours).mean()),
+        strength,
+        abs(strength - colorfulness(exact)),
+    )
+
+
+def main() -> None:
+    """Read the command line and evaluate."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", help="a shipped network's name or the path of an .onnx file")
+    parser.add_argument("data", type=Path, help="folder with one folder a data set")
+    parser.add_argument("-o", "--out", type=Path, required=True, help="JSON file to write")
+    parser.add_argument("--sheets", type=Path, help="folder for contact sheets")
+    parser.add_argument("--sets", nargs="*", help="only these data sets")
+    given = parser.parse_args()
+    model = load_model(given.model)
+    figures = {}
+    for folder in sorted(path for path in given.data.iterdir() if path.is_dir()):
+        if given.sets and folder.name not in given.sets:
+            continue
+        sheet = given.sheets / f"{folder.name}.jpg" if given.sheets else None
+        rows = evaluate(model, find_pictures(folder), sheet=sheet)
+        figures[folder.name] = {name: asdict(row) for name, row in rows.items()}
+        for name, row in rows.items():
+            figure = f"PSNR {row.psnr:6.2f}  CIEDE2000 {row.ciede2000:6.2f}  colorfulness {row.colorfulness:5.1f}"
+            print(f"{folder.name:12} {name:20} {figure}")
+    given.out.write_text(json.dumps({"model": given.model, "sets": figures}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,182 @@
+"""Export a trained network to ONNX: `python -m training.export runs/tiny/last.pt --data DIR -o tiny`.
+
+Writes NAME.onnx (weights stored in half precision, arithmetic in single) and NAME-int8.onnx (static Q/DQ). Each is
+compared with torch before it is kept.
+"""
+
+import argparse
+import copy
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import cv2
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization.shape_inference import quant_pre_process
+
+from streamcolor.nets.autoencoder import SHAPES, Autoencoder, Predictor
+from streamcolor.nets.rebuild import STORED_HALF, fold_batch_norms
+
+from .data import Picture, find_pictures, usable
+from .degrade import luma
+
+CALIBRATION = 200  # pictures
+TOLERANCE = 0.25  # CIE units that a,b may differ at most from torch on average, half-precision weights included
+
+Lights = Sequence[NDArray[np.float32]]  # each (1, 1, h, w), L* in 0..100
+
+
+class ExportError(Exception):
+    """An exported file does not do what the trained network does."""
+
+
+def load_checkpoint(path: Path) -> Autoencoder:
+    """Rebuild the averaged network of a training checkpoint, ready for inference."""
+    saved = torch.load(path, weights_only=False)
+    network = Autoencoder(SHAPES[saved["settings"]["shape"]], saved["palette"], saved["prior"])
+    weights = {k.removeprefix("module."): v for k, v in saved["average"].items() if k.startswith("module.")}
+    network.load_state_dict(weights)
+    return network.eval()
+
+
+def export(network: Autoencoder, path: Path, *, card: Mapping[str, str], strength: Mapping[str, float]) -> Predictor:
+    """Write `network` with its palette arithmetic to `path`; `card` becomes the file's metadata."""
+    predictor = Predictor(fold_batch_norms(copy.deepcopy(network)), **strength).eval()
+    example = (torch.rand(2, 1, 192, 320) * 100, torch.tensor([0.5]))
+    batch, height, width = (torch.export.Dim(name) for name in ("N", "h8", "w8"))
+    stride = int(card["stride"])
+    program = torch.onnx.export(
+        predictor,
+        example,
+        dynamo=True,
+        verbose=False,
+        input_names=["light", "vividness"],
+        output_names=["ab", "confidence"],
+        dynamic_shapes=({0: batch, 2: stride * height, 3: stride * width}, None),
+    )
+    assert program is not None
+    model = program.model_proto
+    onnx.helper.set_model_props(model, dict(card) | {key: str(value) for key, value in strength.items()})
+    store_half(model)
+    onnx.save(model, path)
+    return predictor
+
+
+def store_half(model: onnx.ModelProto) -> None:
+    """Store large weights in half precision, cast to single when the file is loaded: half the size, same arithmetic."""
+    graph = model.graph
+    casts = []
+    for tensor in graph.initializer:
+        values = onnx.numpy_helper.to_array(tensor)
+        if values.dtype != np.float32 or values.size < 256:
+            continue
+        stored = f"{tensor.name}{STORED_HALF}"
+        casts.append(onnx.helper.make_node("Cast", [stored], [tensor.name], to=onnx.TensorProto.FLOAT))
+        tensor.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float16), stored))
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+
+
+def quantize(path: Path, quantized: Path, lights: Lights) -> None:
+    """Quantize the convolutions of `path` to int8, calibrated by the extremes seen on `lights`."""
+    with TemporaryDirectory() as folder:
+        prepared = Path(folder) / "prepared.onnx"
+        quant_pre_process(str(path), str(prepared), skip_symbolic_shape=True)
+        quantize_static(
+            prepared,
+            quantized,
+            _Calibration(lights),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=["Conv"],
+            nodes_to_exclude=_palette_nodes(onnx.load(prepared)),
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+        )
+
+
+def _palette_nodes(model: onnx.ModelProto) -> list[str]:
+    """Name the head and all that comes after it: logits and probabilities need more than 8 bits."""
+    after = {tensor.name for tensor in model.graph.initializer if tensor.name.startswith("network.head.weight")}
+    names = []
+    for node in model.graph.node:
+        if after & set(node.input):
+            after |= set(node.output)
+            names.append(node.name)
+    if not names:
+        raise ExportError("the graph has no network.head: its palette would be quantized too")
+    return names
+
+
+class _Calibration(CalibrationDataReader):  # type: ignore[misc]
+    def __init__(self, lights: Lights) -> None:
+        self._feeds: Iterator[dict[str, Any]] = iter([{"light": light, "vividness": VIVIDNESS} for light in lights])
+
+    def get_next(self) -> dict[str, Any] | None:
+        return next(self._feeds, None)
+
+
+VIVIDNESS = np.array([0.5], np.float32)
+
+
+def lights_of(pictures: Sequence[Picture], count: int, size: tuple[int, int] = (256, 192)) -> Lights:
+    """Read `count` pictures and return their L*, each (1,1,h,w), area-averaged or enlarged to `size` (w,h)."""
+    resized = (cv2.resize(rgb, size, interpolation=cv2.INTER_LINEAR) for _, rgb in usable(pictures, count))
+    return [luma(np.asarray(rgb, np.uint8))[None, None] for rgb in resized]
+
+
+def deviation(predictor: Predictor, path: Path, lights: Lights) -> NDArray[np.float32]:
+    """Return the distance in a,b between torch and the file for every place of every picture."""
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    distances = []
+    for light in lights:
+        ab, _ = session.run(None, {"light": light, "vividness": VIVIDNESS})
+        with torch.inference_mode():
+            reference = predictor(torch.from_numpy(light), torch.from_numpy(VIVIDNESS))[0].numpy()
+        distances.append(np.hypot(*(ab - reference)[0]).ravel())
+    return np.concatenate(distances)
+
+
+def main() -> None:
+    """Read the command line and export."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("checkpoint", type=Path, help="last.pt of a training run")
+    parser.add_argument("-o", "--out", type=Path, required=True, help="path of the files to write, without .onnx")
+    parser.add_argument("--data", type=Path, required=True, help="pictures to calibrate int8 with")
+    parser.add_argument("--card", type=Path, help="JSON of strings for the file's metadata: licence, version, …")
+    parser.add_argument("--boost", type=float, default=0.6, help="what vividness 1 adds of the prior (default 0.6)")
+    parser.add_argument("--sharpness", type=float, default=1.0, help="growth of 1/temperature at vividness 1")
+    parser.add_argument("--spread", type=float, default=12.0, help="deviation in CIE units of half confidence")
+    given = parser.parse_args()
+    network = load_checkpoint(given.checkpoint)
+    stride = SHAPES[torch.load(given.checkpoint, weights_only=False)["settings"]["shape"]].stride
+    card = {"name": given.out.name, "stride": str(stride), "pixels": str(192 * 320), "precision": "fp32"}
+    card |= json.loads(given.card.read_text()) if given.card else {}
+    strength = {"boost": given.boost, "sharpness": given.sharpness, "spread": given.spread}
+    single, int8 = given.out.with_suffix(".onnx"), given.out.with_name(f"{given.out.name}-int8.onnx")
+    predictor = export(network, single, card=card, strength=strength)
+    lights = lights_of(find_pictures(given.data), CALIBRATION)
+    mean = float(deviation(predictor, single, lights[:20]).mean())
+    if mean > TOLERANCE:
+        single.unlink()
+        raise ExportError(f"{single} differs from torch by {mean:.2f} CIE units on average: not kept")
+    quantize(single, int8, lights)
+    model = onnx.load(int8)
+    onnx.helper.set_model_props(model, card | {"precision": "int8"})
+    onnx.save(model, int8)
+    for path in (single, int8):
+        distances = deviation(predictor, path, lights[:50])
+        worst = np.quantile(distances, 0.99)
+        print(f"{path}: a,b differ from torch by {distances.mean():.2f} CIE units on average, p99 {worst:.2f}")
+
+
+if __name__ == "__main__":
+    main()
