@@ -48,7 +48,9 @@ def load_checkpoint(path: Path) -> Autoencoder:
 
 def export(network: Autoencoder, path: Path, *, card: Mapping[str, str], strength: Mapping[str, float]) -> Predictor:
     """Write `network` with its palette arithmetic to `path`; `card` becomes the file's metadata."""
-    predictor = Predictor(fold_batch_norms(copy.deepcopy(network)), **strength).eval()
+    folded = copy.deepcopy(network).eval()
+    fold_batch_norms(folded)
+    predictor = Predictor(folded, **strength).eval()
     example = (torch.rand(2, 1, 192, 320) * 100, torch.tensor([0.5]))
     batch, height, width = (torch.export.Dim(name) for name in ("N", "h8", "w8"))
     stride = int(card["stride"])

@@ -45,5 +45,6 @@ def colorize(network: Autoencoder, rgb: NDArray[np.uint8]) -> tuple[NDArray[np.f
     light = luma(resized)
     with torch.inference_mode():
         ab = network.mean_color(network(torch.from_numpy(light[None, None])))[0].numpy()
-    full = cv2.resize(np.ascontiguousarray(ab.transpose(1, 2, 0)), size, interpolation=cv2.INTER_LINEAR)
+    ab_hw2 = np.ascontiguousarray(ab.transpose(1, 2, 0))
+    full = np.asarray(cv2.resize(ab_hw2, size, interpolation=cv2.INTER_LINEAR), np.float32)
     return truth, with_chroma(truth, light, np.zeros_like(full)), with_chroma(truth, light, full)

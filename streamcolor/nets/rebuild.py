@@ -66,11 +66,10 @@ def _count(weights: dict[str, Tensor], pattern: str, *, first: int = 0) -> int:
     return number - first
 
 
-def fold_batch_norms(network: nn.Module) -> nn.Module:
+def fold_batch_norms(network: nn.Module) -> None:
     """Merge each batch norm of a network in eval mode into the convolution before it; change `network` in place."""
     for sequence in [module for module in network.modules() if isinstance(module, nn.Sequential)]:
         parts = list(sequence)
         for place, (first, second) in enumerate(pairwise(parts)):
             if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
                 sequence[place], sequence[place + 1] = fuse_conv_bn_eval(first, second), nn.Identity()
-    return network
