@@ -1,0 +1,179 @@
+"""Backends run an exported network: what all of them promise, the table of them, and the networks that ship with us.
+
+The file is ONNX. Inputs: `light` (N,1,h,w) float32, L* in 0..100, h and w multiples of the network's stride;
+`vividness` (1,) float32 in 0..1. Outputs: `ab` (N,2,h/4,w/4) float32 in CIE units; `confidence` (N,1,h/4,w/4) in 0..1.
+Its metadata holds at least `stride` and `pixels` (the area that it works best at). A backend is imported when chosen.
+"""
+
+import logging
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final, Protocol
+
+from streamcolor.color import Floats
+from streamcolor.errors import BackendError, ConfigError
+
+log = logging.getLogger(__name__)
+
+INPUTS: Final = {"light": 4, "vividness": 1}  # how many dimensions each has
+OUTPUTS: Final = {"ab": 4, "confidence": 4}
+REDUCTION: Final = 4  # the colors' size is the light's divided by this
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """What an exported file says about itself."""
+
+    name: str
+    path: Path
+    stride: int  # the input's height and width are multiples of it
+    pixels: int  # the area of the input that it works best at
+    precision: str  # of the weights and of the arithmetic: "fp32", "int8"
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The colors of N pictures."""
+
+    ab_N2hw: Floats  # noqa: N815  # CIE units, at a quarter of the light's height and width
+    confidence_N1hw: Floats  # noqa: N815  # 0..1
+
+
+class Backend(Protocol):
+    """One network, loaded and ready, on one kind of runtime."""
+
+    name: str  # "openvino" | "onnx" | "torch"
+    network: Network
+    batch: int  # how many pictures at once suit it
+
+    def predict(self, light_N1hw: Floats, *, vividness: float) -> Prediction:
+        """Return the colors of pictures given as L* in 0..100; height and width are multiples of the stride.
+
+        The arrays belong to the caller. Raises BackendError.
+        """
+        ...
+
+    def close(self) -> None:
+        """Release the network; safe to call twice."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Runtime:
+    package: str  # what must be importable
+    install: str  # the command that makes it so
+
+
+BACKENDS: Final[Mapping[str, _Runtime]] = {
+    "openvino": _Runtime("openvino", "pip install openvino"),
+    "onnx": _Runtime("onnxruntime", "pip install 'streamcolor[onnx]'"),
+    "torch": _Runtime("torch", "pip install 'streamcolor[train]'"),
+}
+
+
+def open_backend(name: str = "auto", model: str | Path = "tiny", *, threads: int | None = None) -> Backend:
+    """Load a network: a name in `known_models()` or the path of an .onnx file.
+
+    `auto` takes the fastest runtime for this kind of processor that is installed; it chooses before the network is
+    loaded and never falls back afterwards. `threads` is at most how many cores the network keeps busy.
+    Raises ConfigError for an unknown name, BackendError for a file that cannot be used.
+    """
+    path = find_model(model)
+    chosen = _fastest() if name == "auto" else name
+    if chosen not in BACKENDS:
+        raise ConfigError(f"no backend {chosen!r}: choose auto, {', '.join(BACKENDS)}")
+    runtime = BACKENDS[chosen]
+    if find_spec(runtime.package) is None:
+        raise ConfigError(f"backend {chosen} needs the package {runtime.package}: {runtime.install}")
+    count = threads or default_threads()
+    try:
+        module = import_module(f"streamcolor.backends.{chosen}_backend")
+    except ImportError as error:
+        raise BackendError(f"cannot import backend {chosen}: {one_line(error)}") from error
+    backend: Backend = module.open_network(path, threads=count)
+    network = backend.network
+    log.info("%s runs the network %s (%s), threads: %d", chosen, network.name, network.precision, count)
+    return backend
+
+
+def default_threads() -> int:
+    """Return half of the cores that we may use: the other half decodes and encodes."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // 2)
+
+
+def known_models() -> dict[str, Path]:
+    """Return the networks that ship with the package, by name."""
+    return {path.stem: path for path in sorted((Path(__file__).parent.parent / "models").glob("*.onnx"))}
+
+
+def find_model(model: str | Path) -> Path:
+    """Return the file of a model's name or path; raises ConfigError."""
+    known = known_models()
+    if str(model) in known:
+        return known[str(model)]
+    if Path(model).is_file():
+        return Path(model)
+    if Path(model).suffix == ".onnx":
+        raise ConfigError(f"no network file {str(model)!r}: give the path of an .onnx file, or {_either(known)}")
+    raise ConfigError(f"no model {str(model)!r}: choose {_either(known)} or the path of an .onnx file")
+
+
+def described(path: Path, metadata: Mapping[str, str]) -> Network:
+    """Return the network that a file's metadata describes; raises BackendError."""
+    numbers = {}
+    for key in ("stride", "pixels"):
+        text = metadata.get(key, "")
+        if not (text.isascii() and text.isdecimal() and int(text) > 0):
+            said = f"{key} is {text!r}" if key in metadata else f"no {key}"
+            raise BackendError(f"{path}: its metadata says {said}: export the network with streamcolor's training")
+        numbers[key] = int(text)
+    name, precision = metadata.get("name", path.stem), metadata.get("precision", "fp32")
+    return Network(name, path, numbers["stride"], numbers["pixels"], precision, dict(metadata))
+
+
+def check_contract(path: Path, inputs: Mapping[str, int], outputs: Mapping[str, int]) -> None:
+    """Compare a file's tensors (name → dimensions) with the contract above; raises BackendError."""
+    for kind, found, wanted in (("inputs", inputs, INPUTS), ("outputs", outputs, OUTPUTS)):
+        if dict(found) != wanted:
+            raise BackendError(f"{path}: {kind} are {_tensors(found)}, a colorizing network has {_tensors(wanted)}")
+
+
+def check_shapes(path: Path, light: Sequence[int], ab: Sequence[int], confidence: Sequence[int]) -> None:
+    """Compare the shapes of outputs with that of the light they were made of; raises BackendError."""
+    count, _, height, width = light
+    for name, shape, channels in (("ab", ab, 2), ("confidence", confidence, 1)):
+        wanted = (count, channels, height // REDUCTION, width // REDUCTION)
+        if tuple(shape) != wanted:
+            raise BackendError(f"{path}: {name} is {tuple(shape)} for light {tuple(light)}, it should be {wanted}")
+
+
+def one_line(error: Exception) -> str:
+    """Return what a runtime complained about, without its line breaks and its own source files."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    told = [line for line in lines if line and not line.startswith(("Exception from", "Check '"))]
+    return " ".join(told or lines)[:300]
+
+
+def _fastest() -> str:
+    """Return OpenVINO on x86-64, where it is the fastest, and ONNX Runtime elsewhere, if installed."""
+    x86 = platform.machine().lower() in ("x86_64", "amd64")
+    wanted = ("openvino", "onnx") if x86 else ("onnx", "openvino")
+    for name in wanted:
+        if find_spec(BACKENDS[name].package) is not None:
+            return name
+    raise ConfigError(f"no backend is installed: {BACKENDS[wanted[0]].install}")
+
+
+def _either(names: Mapping[str, Path]) -> str:
+    return ", ".join(names) or "one that ships with the package (none in this installation)"
+
+
+def _tensors(dimensions: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} ({count} dimensions)" for name, count in dimensions.items()) or "missing"

@@ -1,0 +1,133 @@
+"""The network on OpenVINO: the fastest runtime on x86-64."""
+
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import openvino
+from openvino import frontend
+
+from streamcolor.backends import Network, Prediction, check_contract, check_shapes, described, one_line
+from streamcolor.color import Floats
+from streamcolor.errors import BackendError
+
+# OpenVINO's own classes for the frontend's failures derive from Exception; everything else is a RuntimeError.
+FAILURES: Final = (
+    RuntimeError,
+    frontend.GeneralFailure,
+    frontend.InitializationFailure,
+    frontend.NotImplementedFailure,
+    frontend.OpConversionFailure,
+    frontend.OpValidationFailure,
+)
+SHAPES_KEPT: Final = 8  # compiled input sizes, about 20 MB each; a run of cameras has one or two
+
+
+class OpenVinoBackend:
+    """One picture per thread: splitting a picture over threads costs more processor time than it saves.
+
+    A dynamic shape is slow, so every input size is compiled once (0.2 s) and kept. Precision is that of the file:
+    OpenVINO would compute in bf16 on some processors and not on others, and colors must not depend on that.
+    """
+
+    name = "openvino"
+
+    def __init__(self, path: Path, *, threads: int) -> None:
+        self.batch = max(4, threads)
+        self._options = {
+            "NUM_STREAMS": threads,
+            "INFERENCE_NUM_THREADS": threads,
+            "INFERENCE_PRECISION_HINT": "f32",
+            "ENABLE_CPU_PINNING": False,  # the cores are shared with the decoder and the encoder
+        }
+        self._threads = threads
+        self._core = openvino.Core()
+        self._model = _read(path)
+        self.network = _describe(path, self._model)
+        self._requests: OrderedDict[tuple[int, int], list[Any]] = OrderedDict()
+        self._fitted([1, 1, self.network.stride, self.network.stride])
+
+    def predict(self, light_N1hw: Floats, *, vividness: float) -> Prediction:
+        """See Backend: pictures go to the threads in turn, and come back in order."""
+        height, width = light_N1hw.shape[2:]
+        requests = self._compiled(height, width)
+        count = len(light_N1hw)
+        ab = np.empty((count, 2, height // 4, width // 4), np.float32)
+        confidence = np.empty((count, 1, height // 4, width // 4), np.float32)
+        strength = np.array([vividness], np.float32)
+
+        def collect(index: int) -> None:
+            request = requests[index % len(requests)]
+            request.wait()
+            ab[index] = request.get_tensor("ab").data[0]
+            confidence[index] = request.get_tensor("confidence").data[0]
+
+        try:
+            for index in range(count):
+                if index >= len(requests):
+                    collect(index - len(requests))
+                feed = {"light": light_N1hw[index : index + 1], "vividness": strength}
+                requests[index % len(requests)].start_async(feed, share_inputs=True)
+            for index in range(max(0, count - len(requests)), count):
+                collect(index)
+        except RuntimeError as error:
+            raise BackendError(f"{self.network.path}: OpenVINO failed: {one_line(error)}") from error
+        return Prediction(ab, confidence)
+
+    def close(self) -> None:
+        """See Backend."""
+        self._requests.clear()
+
+    def _compiled(self, height: int, width: int) -> list[Any]:
+        """Return an infer request per thread for this input size."""
+        size = (height, width)
+        if size not in self._requests:
+            self._requests[size] = self._compile([1, 1, height, width])
+            if len(self._requests) > SHAPES_KEPT:
+                self._requests.popitem(last=False)
+        self._requests.move_to_end(size)
+        return self._requests[size]
+
+    def _compile(self, light: list[int]) -> list[Any]:
+        model = self._fitted(light)
+        try:
+            compiled = self._core.compile_model(model, "CPU", self._options)
+        except RuntimeError as error:
+            raise BackendError(f"{self.network.path}: OpenVINO cannot compile it: {one_line(error)}") from error
+        return [compiled.create_infer_request() for _ in range(self._threads)]
+
+    def _fitted(self, light: list[int]) -> Any:
+        """Return the model for one input shape, its outputs checked."""
+        path = self.network.path
+        model = self._model.clone()
+        try:
+            model.reshape({"light": light, "vividness": [1]})
+            ab, confidence = ([*model.output(name).shape] for name in ("ab", "confidence"))
+        except RuntimeError as error:
+            raise BackendError(f"{path}: cannot take light {light}: {one_line(error)}") from error
+        check_shapes(path, light, ab, confidence)
+        return model
+
+
+def open_network(path: Path, *, threads: int) -> OpenVinoBackend:
+    """Load an exported network; raises BackendError."""
+    return OpenVinoBackend(path, threads=threads)
+
+
+def _read(path: Path) -> Any:
+    """Read with the ONNX frontend alone: `Core.read_model` tries them all, and they print."""
+    reader = frontend.FrontEndManager().load_by_framework("onnx")
+    try:
+        return reader.convert(reader.load(str(path)))
+    except FAILURES as error:
+        raise BackendError(f"{path}: not a readable ONNX file: {one_line(error)}") from error
+
+
+def _describe(path: Path, model: Any) -> Network:
+    inputs, outputs = (
+        {tensor.any_name: len(tensor.partial_shape) for tensor in tensors} for tensors in (model.inputs, model.outputs)
+    )
+    check_contract(path, inputs, outputs)
+    metadata = model.get_rt_info()["framework"] if model.has_rt_info("framework") else {}
+    return described(path, {key: value.astype(str) for key, value in metadata.items()})
