@@ -1,0 +1,168 @@
+"""The sink that writes pictures: one file, or a folder of them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from streamcolor.color import code_range
+from streamcolor.errors import SinkError
+from streamcolor.frames import ColorSpace, Frame, Item, StreamInfo
+from streamcolor.sinks.partial import PartialFile, PartialFolder, check_free
+from streamcolor.sinks.synthetic import xmp
+
+Pixels = NDArray[np.uint8] | NDArray[np.uint16]  # (H,W,3), blue first
+
+PICTURE_SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".ppm")
+_DEEP: Final = (".png", ".tif", ".tiff", ".ppm")  # hold 16 bits per sample
+_TAGGED: Final = (".png", ".jpg", ".jpeg", ".webp")  # hold XMP
+
+
+class ImagesSink:
+    """Writes each frame as an RGB picture: to `path` if it is a picture's name, else into that folder.
+
+    Pictures of a folder keep their names; frames of a video are numbered. 8-bit input gives 8 bits, deeper input
+    16 bits where the format holds them.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        quality: int = 95,  # of JPEG and WebP, 1..100
+        overwrite: bool = False,
+        tag: Mapping[str, str] | None = None,  # see synthetic_color()
+    ) -> None:
+        self._path, self._overwrite, self._tag = Path(path), overwrite, tag or {}
+        self._quality = quality
+        self._one = self._path.suffix.lower() in PICTURE_SUFFIXES and not self._path.is_dir()
+        self._output: PartialFile | PartialFolder | None = None
+        self._names: dict[int, str] = {}
+        self._frames = 0
+        self.warnings: tuple[str, ...] = ()
+
+    def open(self, info: StreamInfo) -> None:
+        """Create the file or folder."""
+        if self._one and len(info.pictures) > 1:
+            raise self._too_many()
+        self._names = self._chosen_names(info)
+        if self._one:
+            self._output = PartialFile(self._path, overwrite=self._overwrite)
+            return
+        for name in self._names.values():
+            check_free(self._path / name, overwrite=self._overwrite)
+        self._output = PartialFolder(self._path, overwrite=self._overwrite)
+
+    def write(self, item: Item) -> None:
+        """Write one picture; packets have no place in a picture."""
+        if not isinstance(item, Frame):
+            return
+        self._frames += 1
+        if isinstance(self._output, PartialFile):
+            if self._frames > 1:
+                raise self._too_many()
+            data = self._encoded(item, self._path.name)
+            try:
+                self._output.stream.write(data)
+            except OSError as error:
+                raise SinkError(f"cannot write {self._path}: {error.strerror}") from error
+        else:
+            assert self._output is not None
+            name = self._names.get(item.pts, f"{self._frames:06d}.png")
+            self._output.write(name, self._encoded(item, name))
+
+    def finish(self) -> None:
+        """Put the pictures under their names."""
+        assert self._output is not None
+        self._output.keep()
+
+    def close(self) -> None:
+        """Remove what was not finished."""
+        if self._output is not None:
+            self._output.discard()
+
+    def _chosen_names(self, info: StreamInfo) -> dict[int, str]:
+        """Return a file name for each pts: the source's, as PNG where we cannot write its format."""
+        names: dict[int, str] = {}
+        taken = {name.lower() for name in info.pictures if Path(name).suffix.lower() in PICTURE_SUFFIXES}
+        for pts, name in enumerate(info.pictures):
+            file = Path(name)
+            if file.suffix.lower() not in PICTURE_SUFFIXES:
+                file = _free_name(file.with_suffix(".png"), taken)
+                self._warn(f"{name} becomes {file.name}: pictures are not written as {Path(name).suffix or 'such'}")
+            names[pts] = file.name
+        return names
+
+    def _encoded(self, frame: Frame, name: str) -> memoryview:
+        suffix = Path(name).suffix.lower()
+        pixels = to_bgr(frame)
+        if pixels.dtype == np.uint16 and suffix not in _DEEP:
+            self._warn(f"{suffix} holds 8 bits per sample, the source has {frame.space.depth}; .png and .tif keep them")
+            pixels = cv2.convertScaleAbs(pixels, alpha=255 / 65535)
+        if self._tag and suffix not in _TAGGED:
+            self._warn(f"{suffix} cannot say that the color is synthetic; {', '.join(_TAGGED)} can")
+        quality = [cv2.IMWRITE_JPEG_QUALITY, self._quality, cv2.IMWRITE_WEBP_QUALITY, self._quality]
+        wanted = [] if suffix not in (".jpg", ".jpeg", ".webp") else quality[:2] if suffix != ".webp" else quality[2:]
+        try:
+            return _compressed(suffix, pixels, self._tag if suffix in _TAGGED else {}, wanted)
+        except cv2.error as error:
+            size = f"{pixels.shape[1]}x{pixels.shape[0]}"
+            raise SinkError(f"cannot write {name}: {suffix} does not hold a picture of {size}; .png does") from error
+
+    def _warn(self, text: str) -> None:
+        if text not in self.warnings:
+            self.warnings += (text,)
+
+    def _too_many(self) -> SinkError:
+        return SinkError(f"cannot write {self._path}: it is one picture and the input has more; name a folder")
+
+
+def to_bgr(frame: Frame) -> Pixels:
+    """Return a frame as pixels (H,W,3), blue first: uint8 for 8-bit frames, else the whole range of uint16.
+
+    Gray Y'CbCr gives gray pixels; the matrix inverse is that of ITU-T H.273, 8.3.
+    """
+    height, width = frame.luma.shape
+    cb, cr = (
+        plane if plane.shape == (height, width) else cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR)
+        for plane in frame.chroma
+    )
+    codes = cv2.merge([frame.luma, cb, cr])
+    pixels: Pixels = cv2.transform(codes, _bgr_from_codes(frame.space))  # type: ignore[assignment]
+    return pixels
+
+
+def _bgr_from_codes(space: ColorSpace) -> NDArray[np.float64]:
+    """Return the (3,4) matrix from codes (Y', Cb, Cr, 1) to blue, green, red codes."""
+    black, span, neutral, chroma_span = code_range(space)
+    red, blue = space.matrix.value
+    green = 1 - red - blue
+    to_blue, to_red = 2 * (1 - blue), 2 * (1 - red)
+    mix = np.array([[1, to_blue, 0], [1, -blue / green * to_blue, -red / green * to_red], [1, 0, to_red]])
+    white = 255 if space.depth == 8 else 65535
+    scaled = mix / (span, chroma_span, chroma_span) * white
+    return np.column_stack([scaled, -scaled @ (black, neutral, neutral)])
+
+
+def _compressed(suffix: str, pixels: Any, tag: Mapping[str, str], quality: list[int]) -> memoryview:
+    if tag:
+        statement = np.frombuffer(xmp(tag), np.uint8)
+        good, data = cv2.imencodeWithMetadata(suffix, pixels, [cv2.IMAGE_METADATA_XMP], [statement], quality)
+    else:
+        good, data = cv2.imencode(suffix, pixels, quality)
+    if not good:
+        raise cv2.error(f"imencode {suffix}")
+    return memoryview(np.ascontiguousarray(data))
+
+
+def _free_name(file: Path, taken: set[str]) -> Path:
+    """Return the name, numbered if another picture has it."""
+    chosen, number = file, 1
+    while chosen.name.lower() in taken:
+        number += 1
+        chosen = file.with_stem(f"{file.stem}-{number}")
+    taken.add(chosen.name.lower())
+    return chosen
