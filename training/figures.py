@@ -15,7 +15,8 @@ def psnr(truth: Picture, ours: Picture) -> float:
 
 def ciede2000(truth: Picture, ours: Picture) -> NDArray[np.float32]:
     """Return the color difference of each pixel (H,W) (CIE 142-2001)."""
-    return np.asarray(deltaE_ciede2000(*(cv2.cvtColor(p, cv2.COLOR_RGB2LAB) for p in (truth, ours))), np.float32)
+    first, second = (cv2.cvtColor(picture, cv2.COLOR_RGB2LAB) for picture in (truth, ours))
+    return np.asarray(deltaE_ciede2000(first, second), np.float32)  # type: ignore[no-untyped-call]
 
 
 def colorfulness(picture: Picture) -> float:

@@ -26,7 +26,8 @@ def make_palette(ab_M2: NDArray[np.float32], colors: int, *, seed: int = 0) -> t
     until = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 40, 0.1)
     _, _, centers = cv2.kmeans(sample.astype(np.float32), colors, None, until, 2, cv2.KMEANS_PP_CENTERS)  # type: ignore[call-overload]
     palette = torch.from_numpy(centers)
-    nearest = torch.cat([torch.cdist(part, palette).argmin(1) for part in torch.from_numpy(ab_M2).split(50_000)])
+    parts = torch.tensor_split(torch.from_numpy(ab_M2), 1 + len(ab_M2) // 50_000)
+    nearest = torch.cat([torch.cdist(part, palette).argmin(1) for part in parts])
     frequency = torch.bincount(nearest, minlength=colors) / len(nearest)
     return palette, frequency
 

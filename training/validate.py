@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from streamcolor.nets.autoencoder import Autoencoder
 
-from .data import Picture, usable
+from .data import Picture, Rgb, usable
 from .degrade import luma
 from .figures import colorfulness, psnr, with_chroma
 from .sheet import write_sheet
@@ -22,7 +22,8 @@ def validate(network: Autoencoder, pictures: Sequence[Picture], *, sheet: Path, 
     """Return gain over grey (dB), colorfulness as a part of the truth's, and write a sheet: grey | ours | truth."""
     training = network.training
     network.eval()
-    gains, ours, truths, rows = [], [], [], []
+    gains, ours, truths = [], [], []
+    rows: list[list[Rgb]] = []
     for _, rgb in usable(pictures, count):
         truth, grey, colored = colorize(network, rgb)
         gains.append(psnr(truth, colored) - psnr(truth, grey))
@@ -40,8 +41,9 @@ def colorize(network: Autoencoder, rgb: NDArray[np.uint8]) -> tuple[NDArray[np.f
     height, width = rgb.shape[:2]
     factor = SIDE / min(height, width)
     size = (max(2, round(width * factor / 64)) * 64, max(2, round(height * factor / 64)) * 64)
-    resized = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR)
-    truth = resized.astype(np.float32) / 255
+    how = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
+    resized = np.asarray(cv2.resize(rgb, size, interpolation=how), np.uint8)
+    truth = np.asarray(resized / 255, np.float32)
     light = luma(resized)
     with torch.inference_mode():
         ab = network.mean_color(network(torch.from_numpy(light[None, None])))[0].numpy()

@@ -120,12 +120,12 @@ class Predictor(nn.Module):
         as far as the network is sure: where it is not, the mean stays, which is muted by itself.
         """
         logits = self.network(light_N1hw)
-        mean, square = self.expected(logits).split((2, 1), 1)
-        variance = square - (mean**2).sum(1, keepdim=True)
+        moments = self.expected(logits)
+        mean = moments[:, :2]
+        variance = moments[:, 2:] - (mean**2).sum(1, keepdim=True)
         confidence = 1 / (1 + variance.clamp(min=0) / self.spread**2)
         vivid = (logits + vividness_1 * self.push) * (1 + vividness_1 * self.sharpness)
-        strong, _ = self.expected(vivid).split((2, 1), 1)
-        return mean + confidence * (strong - mean), confidence
+        return mean + confidence * (self.expected(vivid)[:, :2] - mean), confidence
 
     def expected(self, logits_NQhw: Tensor) -> Tensor:
         """Return the expected a, b, a²+b² (N,3,h,w) under the softmax of the logits.

@@ -1,0 +1,156 @@
+"""A run can be killed and goes on as if nothing had happened; what it learned can be exported and rebuilt."""
+
+import csv
+import json
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from streamcolor.errors import BackendError
+from streamcolor.nets.rebuild import rebuild
+from training import train as training
+from training.config import BadSettingsError, Settings, load
+from training.data import find_pictures
+from training.export import deviation, export, lights_of, load_checkpoint, quantize
+
+STRENGTH = {"boost": 0.5, "sharpness": 1.0, "spread": 12.0}
+CARD = {"name": "test", "stride": "64", "pixels": "4096", "precision": "fp32"}
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pictures")
+    rng = np.random.default_rng(0)
+    for number in range(30):
+        small = rng.integers(0, 256, (4, 4, 3), np.uint8)
+        cv2.imwrite(str(folder / f"{number}.png"), cv2.resize(small, (72, 64), interpolation=cv2.INTER_CUBIC))
+    return folder
+
+
+def settings(pictures, out, **more):
+    given = {"data": pictures, "out": out, "steps": 4, "batch": 2, "size": 64, "every": 2, "workers": 0, "palette": 16}
+    return Settings(**given, validation_share=0.2, warmup=1, **more)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(pictures, tmp_path_factory):
+    return training.train(settings(pictures, tmp_path_factory.mktemp("run")))
+
+
+def weights(path):
+    return torch.load(path, weights_only=False)["average"]
+
+
+def test_a_run_that_was_killed_and_resumed_ends_with_the_same_weights(pictures, checkpoint, tmp_path, monkeypatch):
+    def save_and_die(path, state):
+        save(path, state)
+        raise KeyboardInterrupt
+
+    save = training.save
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "save", save_and_die)
+        with pytest.raises(KeyboardInterrupt):
+            training.train(settings(pictures, tmp_path))
+    assert torch.load(tmp_path / "last.pt", weights_only=False)["step"] == 2
+    resumed, unbroken = weights(training.train(settings(pictures, tmp_path))), weights(checkpoint)
+    assert all(torch.equal(resumed[name], unbroken[name]) for name in unbroken)
+
+
+def test_a_kill_while_saving_keeps_the_last_checkpoint(tmp_path, monkeypatch):
+    path = tmp_path / "last.pt"
+    training.save(path, {"step": 1})
+
+    def half_written(_state, partial):
+        partial.write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(torch, "save", half_written)
+    with pytest.raises(KeyboardInterrupt):
+        training.save(path, {"step": 2})
+    assert torch.load(path, weights_only=True) == {"step": 1}
+
+
+def test_a_run_leaves_a_log_and_contact_sheets(checkpoint):
+    rows = list(csv.DictReader((checkpoint.parent / "log.csv").read_text().splitlines()))
+    assert [row["step"] for row in rows] == ["2", "4"]
+    assert all(float(row["classification"]) > 0 for row in rows)
+    assert cv2.imread(str(checkpoint.parent / "sheet-000004.png")).std() > 10
+
+
+def test_the_rate_warms_up_then_falls_to_a_hundredth():
+    plan = Settings(data=".", steps=1000, warmup=100)
+    rates = [training.rate_at(step, plan) for step in range(1001)]
+    assert rates[0] == 0.01
+    assert max(rates) == rates[99] == 1
+    assert rates[100:] == sorted(rates[100:], reverse=True)
+    assert rates[-1] == pytest.approx(0.01)
+
+
+@pytest.fixture(scope="module")
+def exported(checkpoint, tmp_path_factory):
+    path = tmp_path_factory.mktemp("export") / "test.onnx"
+    return path, export(load_checkpoint(checkpoint), path, card=CARD, strength=STRENGTH)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+def test_the_exported_file_does_what_torch_does_at_any_size(exported, pictures):
+    path, predictor = exported
+    found = find_pictures(pictures)
+    for size in [(64, 64), (128, 64), (64, 192)]:
+        assert deviation(predictor, path, lights_of(found, 2, size)).max() < 0.5
+
+
+def test_int8_stays_near_and_is_half_as_large(exported, pictures, tmp_path):
+    path, predictor = exported
+    lights = lights_of(find_pictures(pictures), 8, (128, 64))
+    quantize(path, tmp_path / "int8.onnx", lights)
+    assert (tmp_path / "int8.onnx").stat().st_size < 0.6 * path.stat().st_size
+    assert deviation(predictor, tmp_path / "int8.onnx", lights).mean() < 2
+    with pytest.raises(BackendError, match="single-precision"):
+        rebuild(tmp_path / "int8.onnx")
+
+
+def test_the_file_alone_is_enough_to_rebuild_the_network_in_torch(exported):
+    path, predictor = exported
+    light, vividness = torch.rand(2, 1, 64, 128) * 100, torch.tensor([0.7])
+    with torch.inference_mode():
+        for ours, theirs in zip(rebuild(path)(light, vividness), predictor(light, vividness), strict=True):
+            assert (ours - theirs).abs().max() < 0.1
+
+
+def test_the_file_carries_its_card(exported):
+    card = {entry.key: entry.value for entry in onnx.load(exported[0]).metadata_props}
+    assert card == CARD | {name: str(value) for name, value in STRENGTH.items()}
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00\xff not a network"])
+def test_a_damaged_file_is_not_rebuilt(tmp_path, content):
+    (tmp_path / "bad.onnx").write_bytes(content)
+    with pytest.raises(BackendError, match=r"bad\.onnx"):
+        rebuild(tmp_path / "bad.onnx")
+
+
+def test_every_wrong_setting_is_named_at_once(tmp_path):
+    path = tmp_path / "bad.yaml"
+    path.write_text("data: x\nsteps: -1\nbatchsize: 3\n")
+    with pytest.raises(BadSettingsError, match=r"steps: .*batchsize"):
+        load(path)
+    with pytest.raises(BadSettingsError, match="cannot read"):
+        load(tmp_path / "none.yaml")
+
+
+def test_the_command_line_explains_itself():
+    for module in ("train", "export"):
+        command = [sys.executable, "-m", f"training.{module}", "--help"]
+        assert "usage" in subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def test_every_configuration_that_ships_is_valid(request):
+    folder = request.config.rootpath / "configs" / "train"
+    assert [load(path).steps for path in folder.glob("*.yaml")]
+    assert json.dumps(Settings.model_json_schema())
