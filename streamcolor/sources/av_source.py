@@ -1,0 +1,246 @@
+"""Reads a video with FFmpeg: its pictures decoded, every other stream as it is."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from fractions import Fraction
+from itertools import chain
+from typing import Any, TypeAlias, cast
+
+import av
+import numpy as np
+from av import VideoFrame
+from av.stream import Discard, Disposition, Stream
+from av.video.stream import VideoStream
+
+from streamcolor.errors import SourceError, SourceLost
+from streamcolor.frames import Frame, Item, Passthrough, StreamInfo
+from streamcolor.sources import SourceReport
+from streamcolor.sources.deinterlace import Deinterlace, Deinterlacer
+from streamcolor.sources.opening import open_input
+from streamcolor.sources.pixels import Normalizer, has_alpha
+from streamcolor.sources.timing import Coverage, Timeline
+from streamcolor.urls import shown
+
+Packet: TypeAlias = "av.Packet[Stream]"  # generic in the stubs only
+
+_PICTURE = Disposition.attached_pic | Disposition.timed_thumbnails
+_GIVE_UP = 100  # unreadable packets in a row: what follows is not the film any more
+
+
+class AvSource:
+    """A file, a URL or a device: whatever FFmpeg can open.
+
+    Opening reads up to the first picture, because only a decoded picture tells its format for certain. Raises
+    SourceError if there is none; SourceLost if reading fails later and the content is not the reason (network, disk).
+    """
+
+    def __init__(
+        self,
+        name: str,
+        url: str,
+        *,
+        deinterlace: Deinterlace = "auto",
+        threads: int = 2,
+        options: Mapping[str, str] | None = None,
+        timeout: float | None = 30.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Open the input.
+
+        `threads` decode several pictures at once; few, because the model and the encoder want the same cores.
+        `options` are FFmpeg's for this input; `timeout` is the longest wait for its next packet, in seconds.
+        """
+        self._name, self._url, self._clock = name, url, clock
+        self._frames = self._undecodable = self._damaged = self._unreadable = 0
+        self._finished = False
+        self._warnings: list[str] = []
+        self._primers: dict[int, Packet] = {}
+        with ExitStack() as stack:
+            self._container = open_input(name, url, options=options, timeout=timeout)
+            stack.callback(self._container.close)
+            self._video, self._covers, self._copied = self._choose_streams()
+            self._video.thread_count, self._video.thread_type = threads, "AUTO"
+            self._time_base = Fraction(self._video.time_base or Fraction(1, 90_000))
+            rate = self._video.average_rate or self._video.guessed_rate or 25
+            self._rate = Fraction(rate)
+            self._deinterlace = Deinterlacer(deinterlace, self._time_base)
+            self._timeline = self._new_timeline()
+            self._coverage = self._new_coverage()
+            self._decoded, first = self._peek()
+            codec = self._video.codec_context
+            self._normalize = Normalizer(first, matrix=codec.colorspace, full=codec.color_range)
+            if has_alpha(first.format):
+                self._warnings.append(f"transparency is dropped ({first.format.name})")
+            self.info = self._describe(first)
+            stack.pop_all()
+
+    def __iter__(self) -> Iterator[Item]:
+        """Give pictures as Frames and all other packets as Passthroughs, in the order of the file."""
+        for item in self._decoded:
+            if isinstance(item, Passthrough):
+                yield item
+                continue
+            picture = self._normalize(item)
+            picture.pts = self._timeline(item)
+            self._coverage.picture(picture.pts, self._time_base)
+            for ready in self._deinterlace(picture):
+                yield self._frame(ready)
+        for ready in self._deinterlace.finish():
+            yield self._frame(ready)
+        self._finished = True
+
+    def close(self) -> None:
+        """Close the input; frames already handed out stay valid."""
+        self._container.close()
+
+    def report(self) -> SourceReport:
+        """Count what happened so far; `complete` is known only after the last item."""
+        damage = self._undecodable or self._damaged or self._unreadable
+        early = self._finished and self._coverage.ended_early()
+        return SourceReport(
+            frames=self._frames,
+            undecodable=self._undecodable,
+            rescaled=self._normalize.rescaled,
+            warnings=tuple(self._all_warnings(early=early)),
+            complete=self._finished and not damage and not early,
+        )
+
+    def _all_warnings(self, *, early: bool) -> Iterator[str]:
+        yield from self._warnings
+        if self._undecodable:
+            yield f"{self._undecodable} packets of the video could not be decoded"
+        if self._damaged:
+            yield f"{self._damaged} pictures are damaged"
+        if self._unreadable:
+            yield f"{self._unreadable} places in the file could not be read"
+        if early:
+            expected = self._coverage.expected
+            length = "" if expected is None else f" of {expected:.1f} s"
+            yield f"the file ends early: {self._coverage.end:.1f} s{length} are there"
+        if self._normalize.rescaled:
+            width, height = self._normalize.size
+            kind = f"{width}x{height} {self._normalize.layout.name}"
+            yield f"the picture changes on the way: {self._normalize.rescaled} frames were brought to {kind}"
+        if self._timeline.made_up:
+            yield f"{self._timeline.made_up} frames had no usable time stamp and were given the next one"
+        if self._deinterlace.too_small:
+            yield "too small to be deinterlaced"
+
+    def _choose_streams(self) -> tuple[VideoStream, tuple[Stream, ...], tuple[Stream, ...]]:
+        """Tell the film from cover pictures and from streams whose packets are copied."""
+        streams = [stream for stream in self._container.streams if stream.discard != Discard.all]  # chapters' own track
+        videos = [stream for stream in self._container.streams.video if stream in streams]
+        covers = tuple(stream for stream in videos if stream.disposition & _PICTURE)
+        films = [stream for stream in videos if stream not in covers]
+        if not films:
+            kinds = ", ".join(sorted({stream.type for stream in streams})) or "nothing"
+            raise SourceError(f"{self._name}: {shown(self._url)} has no video stream (it holds: {kinds})")
+        film = next((stream for stream in films if stream.disposition & Disposition.default), films[0])
+        if film.codec_context is None:
+            raise SourceError(f"{self._name}: this FFmpeg has no decoder for the video of {shown(self._url)}")
+        self._warnings += [
+            f"video stream {other.index} is left out: only one is colored" for other in films if other is not film
+        ]
+        copied = tuple(stream for stream in streams if stream.type in ("audio", "subtitle", "data"))
+        return film, covers, copied
+
+    def _new_timeline(self) -> Timeline:
+        codec = self._video.codec_context
+        step = max(1, round(1 / (self._rate * self._time_base)))
+        return Timeline(step, lambda: codec.reorder_depth, in_order=self._container.format.name == "avi")
+
+    def _new_coverage(self) -> Coverage:
+        start, duration = self._container.start_time or 0, self._container.duration
+        seconds = None if duration is None else duration / av.time_base
+        return Coverage(self._container.format.name, start=start / av.time_base, duration=seconds)
+
+    def _peek(self) -> tuple[Iterator[VideoFrame | Passthrough], VideoFrame]:
+        """Decode up to the first picture and put everything back."""
+        decoded = self._decode()
+        before: list[VideoFrame | Passthrough] = []
+        for item in decoded:
+            before.append(item)
+            if isinstance(item, VideoFrame):
+                return chain(before, decoded), item
+        raise SourceError(f"{self._name}: not one picture of {shown(self._url)} can be decoded: the file is damaged")
+
+    def _describe(self, first: VideoFrame) -> StreamInfo:
+        container, video, normal = self._container, self._video, self._normalize
+        attachments = (stream for stream in container.streams if stream.type == "attachment")
+        matrix = first.side_data.get("DISPLAYMATRIX")
+        return StreamInfo(
+            name=self._name,
+            width=normal.size[0],
+            height=normal.size[1],
+            rate=self._rate,
+            time_base=self._time_base,
+            space=normal.space,
+            chroma_shift=normal.layout.chroma_shift,
+            tags=normal.tags,
+            sample_aspect_ratio=Fraction(video.sample_aspect_ratio or 1),
+            frames=video.frames or None,
+            duration=None if container.duration is None else container.duration / av.time_base,
+            video=video,
+            copied=self._copied,
+            attachments=(*self._covers, *attachments),
+            chapters=tuple(cast("list[Mapping[str, Any]]", container.chapters())),
+            metadata=dict(container.metadata),
+            display_matrix=()
+            if matrix is None
+            else tuple(np.frombuffer(cast("memoryview", matrix), np.int32).tolist()),
+        )
+
+    def _frame(self, picture: VideoFrame) -> Frame:
+        self._frames += 1
+        luma, chroma = self._normalize.planes(picture)
+        return Frame(self._name, cast("int", picture.pts), luma, chroma, self._normalize.space, self._clock())
+
+    def _decode(self) -> Iterator[VideoFrame | Passthrough]:
+        for packet in self._packets():
+            film = packet.stream_index == self._video.index
+            self._unreadable += packet.is_corrupt
+            self._coverage.packet(packet, video=film)
+            if film:
+                yield from self._pictures(packet)
+            else:
+                yield from self._carry(packet)
+        yield from self._pictures(None)
+
+    def _packets(self) -> Iterator[Packet]:
+        """Every packet that can be read: what one stream lost must not cost the others."""
+        wanted = [self._video, *self._covers, *self._copied]
+        demuxer, failures = self._container.demux(wanted), 0
+        while failures < _GIVE_UP:
+            try:
+                packet = next(demuxer, None)
+            except av.error.InvalidDataError:
+                demuxer, failures = self._container.demux(wanted), failures + 1
+                self._unreadable += 1
+                continue
+            except av.FFmpegError as error:
+                raise SourceLost(f"{self._name}: reading {shown(self._url)} failed: {error.strerror}") from None
+            if packet is None:
+                return
+            if packet.size:  # an empty packet only says: end of stream
+                failures = 0
+                yield packet
+
+    def _pictures(self, packet: "Packet | None") -> list[VideoFrame]:
+        try:
+            pictures = self._video.decode(packet)
+        except av.FFmpegError:
+            self._undecodable += 1
+            return []
+        self._damaged += sum(picture.is_corrupt for picture in pictures)
+        return pictures
+
+    def _carry(self, packet: Packet) -> Iterator[Passthrough]:
+        """Pass a packet on unless an edit list cuts it; the last one cut comes too if it primes an audio decoder."""
+        if packet.is_discard:
+            self._primers[packet.stream_index] = packet
+            return
+        primer = self._primers.pop(packet.stream_index, None)
+        if primer is not None and packet.stream.type == "audio":
+            yield Passthrough(self._name, primer)
+        yield Passthrough(self._name, packet)

@@ -1,0 +1,86 @@
+"""Time stamps of pictures: put in order where a file has none, and watched for a file that ends early."""
+
+from collections.abc import Callable
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from av import Packet, VideoFrame
+
+if TYPE_CHECKING:
+    from av.stream import Stream
+
+
+class Timeline:
+    """Gives every picture a pts later than the one before; the decoder's own wherever it has a usable one."""
+
+    def __init__(self, step: int, reorder_depth: Callable[[], int], *, in_order: bool) -> None:
+        """Count in the stream's ticks, `step` from picture to picture.
+
+        `in_order` distrusts the decoder's pts: AVI stores none, and FFmpeg's guess is wrong where a codec reorders.
+        """
+        self._step = step
+        self._reorder_depth = reorder_depth
+        self._in_order = in_order
+        self._last: int | None = None
+        self._last_duration = 0
+        self.made_up = 0
+
+    def __call__(self, picture: VideoFrame) -> int:
+        """Return the picture's pts in the stream's ticks."""
+        pts = self._by_dts(picture) if self._in_order or picture.pts is None else picture.pts
+        if pts is None or (self._last is not None and pts <= self._last):
+            self.made_up += not (self._in_order and picture.dts is None)  # AVI's last ones, given out without a packet
+            pts = 0 if self._last is None else self._last + (self._last_duration or self._step)
+        self._last, self._last_duration = pts, picture.duration
+        return pts
+
+    def _by_dts(self, picture: VideoFrame) -> int | None:
+        """Allow for reordering: it gives a picture out `reorder_depth` packets after the picture's place."""
+        return None if picture.dts is None else picture.dts - self._reorder_depth() * self._step
+
+
+class Coverage:
+    """Knows how far the packets of a file reached, and how far they should have."""
+
+    # Formats that state their duration up front; in others FFmpeg measures what is there, so that a cut file is full.
+    _STATING = ("matroska", "mov", "avi", "flv", "asf")
+    _SLACK = 0.1  # seconds; good files end up to one audio frame before or after their stated end
+
+    def __init__(self, format_name: str, *, start: float, duration: float | None) -> None:
+        """Expect `duration` seconds from `start` (Matroska counts its duration from zero)."""
+        stated = duration is not None and format_name.startswith(self._STATING)
+        offset = 0.0 if format_name.startswith("matroska") else start
+        self.expected = offset + duration if stated and duration is not None else None
+        self.end = 0.0  # seconds, of every stream's packets
+        self._video_at: float | None = None  # the latest packet of the video
+        self._longest = 0.0  # seconds between two of its packets
+        self._picture_at: float | None = None  # the latest picture
+
+    def packet(self, packet: "Packet[Stream]", *, video: bool) -> None:
+        """Note a packet that was read."""
+        moment = packet.dts if packet.pts is None else packet.pts
+        if moment is None or packet.is_discard or packet.stream.type == "data":  # a time code's packet spans the film
+            return
+        at = _seconds(moment, packet.time_base)
+        self.end = max(self.end, at + _seconds(packet.duration or 0, packet.time_base))
+        if video:
+            last = at if self._video_at is None else self._video_at
+            self._longest = max(self._longest, at - last)
+            self._video_at = max(at, last)
+
+    def picture(self, pts: int, time_base: Fraction) -> None:
+        """Note a picture that was decoded."""
+        self._picture_at = _seconds(pts, time_base)
+
+    def ended_early(self) -> bool:
+        """Tell, at the end, whether the file or its pictures stopped before the stated end."""
+        slack = max(self._SLACK, 2.5 * self._longest)
+        cut = self.expected is not None and self.end < self.expected - slack
+        last_picture, last_packet = self._picture_at, self._video_at
+        # The decoder's threads may drop the last pictures of a damaged file without an error.
+        swallowed = last_picture is not None and last_packet is not None and last_picture < last_packet - slack
+        return cut or swallowed
+
+
+def _seconds(ticks: int, time_base: Fraction) -> float:
+    return ticks * time_base.numerator / time_base.denominator

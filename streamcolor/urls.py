@@ -1,0 +1,31 @@
+"""Addresses as they may be shown to a person: without passwords."""
+
+import re
+from urllib.parse import unquote
+
+_MASK = "***"
+# The second form is a password with an unescaped slash: what follows the colon is not a port.
+_USERINFO = re.compile(r"(?<=://)(?:[^/?#\s]*@|[^/?#@:\s]+:(?!\d*(?:[/?#\s]|$))[^\s]*@)")
+_SECRET_VALUE = re.compile(
+    r"([?&;][^=&;#\s]*(?:pass|pwd|token|secret|key|auth|sig|credential)[^=&;#\s]*=)[^&;#\s'\"]*", re.IGNORECASE
+)
+
+
+def shown(url: str) -> str:
+    """Return the address with user name, password and secret-looking query values masked."""
+    return _SECRET_VALUE.sub(rf"\1{_MASK}", _USERINFO.sub(f"{_MASK}@", url))
+
+
+def hidden(text: str, url: str) -> str:
+    """Return a message of FFmpeg's that may quote `url`, or parts of it, with the secrets masked."""
+    text = shown(text.replace(url, shown(url)))
+    for secret in sorted(_secrets(url), key=len, reverse=True):
+        text = text.replace(secret, _MASK)
+    return text
+
+
+def _secrets(url: str) -> set[str]:
+    """Collect password and masked query values, as written and unescaped; short ones would mask half a text."""
+    found = [match[0].rstrip("@").partition(":")[2] for match in _USERINFO.finditer(url)]
+    found += [match[0].partition("=")[2] for match in _SECRET_VALUE.finditer(url)]
+    return {form for secret in found for form in (secret, unquote(secret)) if len(form) > 2}
