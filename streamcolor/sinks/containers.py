@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import av
+from av.stream import Disposition
 
 from streamcolor.errors import SinkError
 
@@ -83,6 +84,8 @@ def holds_codec(muxer: str, codec: str) -> bool:
 
 def holds_stream(muxer: str, stream: "Stream") -> bool:
     """Whether FFmpeg can copy a stream into the container: a dry run in memory."""
+    if stream.disposition & Disposition.attached_pic:  # the other muxers drop a cover without a word
+        return muxer in ("mp4", "matroska")
     file = io.BytesIO()
     output = open_muxer(file, muxer)
     try:

@@ -93,11 +93,12 @@ def layouts(codec: av.Codec) -> Iterator[Layout]:
     """List the planar Y'CbCr formats of 8, 10 and 12 bits that an encoder takes."""
     for pixels in codec.video_formats or ():
         parts = pixels.components
-        planar = len(parts) == 3 and [part.plane for part in parts] == [0, 1, 2] and not pixels.is_rgb
+        if [part.plane for part in parts] != [0, 1, 2] or pixels.is_rgb or pixels.is_big_endian:
+            continue
         across, down = pixels.chroma_width(64), pixels.chroma_height(64)
         halved = {64: 0, 32: 1}
         usual = across in halved and down in halved and parts[0].bits in (8, 10, 12)
-        if planar and usual and not pixels.is_big_endian and not pixels.name.startswith("yuvj"):
+        if usual and not pixels.name.startswith("yuvj"):
             yield Layout(pixels.name, parts[0].bits, (halved[across], halved[down]))
 
 

@@ -2,15 +2,15 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from streamcolor.color import code_range
+from streamcolor.color import rgb_from_ycbcr
 from streamcolor.errors import SinkError
-from streamcolor.frames import ColorSpace, Frame, Item, StreamInfo
+from streamcolor.frames import Frame, Item, Plane, StreamInfo
 from streamcolor.sinks.partial import PartialFile, PartialFolder, check_free
 from streamcolor.sinks.synthetic import xmp
 
@@ -19,6 +19,7 @@ Pixels = NDArray[np.uint8] | NDArray[np.uint16]  # (H,W,3), blue first
 PICTURE_SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".ppm")
 _DEEP: Final = (".png", ".tif", ".tiff", ".ppm")  # hold 16 bits per sample
 _TAGGED: Final = (".png", ".jpg", ".jpeg", ".webp")  # hold XMP
+_STRIP: Final = 256  # rows
 
 
 class ImagesSink:
@@ -96,12 +97,12 @@ class ImagesSink:
             names[pts] = file.name
         return names
 
-    def _encoded(self, frame: Frame, name: str) -> memoryview:
+    def _encoded(self, frame: Frame, name: str) -> bytes:
         suffix = Path(name).suffix.lower()
         pixels = to_bgr(frame)
         if pixels.dtype == np.uint16 and suffix not in _DEEP:
             self._warn(f"{suffix} holds 8 bits per sample, the source has {frame.space.depth}; .png and .tif keep them")
-            pixels = cv2.convertScaleAbs(pixels, alpha=255 / 65535)
+            pixels = ((pixels + np.uint32(128)) // 257).astype(np.uint8)
         if self._tag and suffix not in _TAGGED:
             self._warn(f"{suffix} cannot say that the color is synthetic; {', '.join(_TAGGED)} can")
         quality = [cv2.IMWRITE_JPEG_QUALITY, self._quality, cv2.IMWRITE_WEBP_QUALITY, self._quality]
@@ -121,33 +122,23 @@ class ImagesSink:
 
 
 def to_bgr(frame: Frame) -> Pixels:
-    """Return a frame as pixels (H,W,3), blue first: uint8 for 8-bit frames, else the whole range of uint16.
-
-    Gray Y'CbCr gives gray pixels; the matrix inverse is that of ITU-T H.273, 8.3.
-    """
+    """Return a frame as pixels (H,W,3), blue first: uint8 for 8-bit frames, else the whole range of uint16."""
     height, width = frame.luma.shape
     cb, cr = (
         plane if plane.shape == (height, width) else cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR)
         for plane in frame.chroma
     )
-    codes = cv2.merge([frame.luma, cb, cr])
-    pixels: Pixels = cv2.transform(codes, _bgr_from_codes(frame.space))  # type: ignore[assignment]
+    shape = (height, width, 3)
+    pixels: Pixels = np.empty(shape, np.uint8) if frame.space.depth == 8 else np.empty(shape, np.uint16)
+    white = np.iinfo(pixels.dtype).max
+    for top in range(0, height, _STRIP):  # a strip at a time: floats of a large picture would fill the memory
+        rows = slice(top, top + _STRIP)
+        rgb = rgb_from_ycbcr(frame.luma[rows], cast("Plane", cb[rows]), cast("Plane", cr[rows]), frame.space)
+        pixels[rows] = np.rint(rgb[..., ::-1] * white)
     return pixels
 
 
-def _bgr_from_codes(space: ColorSpace) -> NDArray[np.float64]:
-    """Return the (3,4) matrix from codes (Y', Cb, Cr, 1) to blue, green, red codes."""
-    black, span, neutral, chroma_span = code_range(space)
-    red, blue = space.matrix.value
-    green = 1 - red - blue
-    to_blue, to_red = 2 * (1 - blue), 2 * (1 - red)
-    mix = np.array([[1, to_blue, 0], [1, -blue / green * to_blue, -red / green * to_red], [1, 0, to_red]])
-    white = 255 if space.depth == 8 else 65535
-    scaled = mix / (span, chroma_span, chroma_span) * white
-    return np.column_stack([scaled, -scaled @ (black, neutral, neutral)])
-
-
-def _compressed(suffix: str, pixels: Any, tag: Mapping[str, str], quality: list[int]) -> memoryview:
+def _compressed(suffix: str, pixels: Any, tag: Mapping[str, str], quality: list[int]) -> bytes:
     if tag:
         statement = np.frombuffer(xmp(tag), np.uint8)
         good, data = cv2.imencodeWithMetadata(suffix, pixels, [cv2.IMAGE_METADATA_XMP], [statement], quality)
@@ -155,7 +146,7 @@ def _compressed(suffix: str, pixels: Any, tag: Mapping[str, str], quality: list[
         good, data = cv2.imencode(suffix, pixels, quality)
     if not good:
         raise cv2.error(f"imencode {suffix}")
-    return memoryview(np.ascontiguousarray(data))
+    return data.tobytes()
 
 
 def _free_name(file: Path, taken: set[str]) -> Path:

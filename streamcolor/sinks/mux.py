@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 _ERRORS = (av.FFmpegError, OSError, ValueError)  # ValueError: PyAV's word for what FFmpeg cannot do
+_SHAPED = ("h264", "hevc", "mpeg4", "mpeg2video")  # codecs that state the shape of a pixel themselves
 
 
 class MuxSink:
@@ -135,9 +136,9 @@ class MuxSink:
 
     def _shape_warnings(self, codec: av.Codec) -> Iterable[str]:
         """Name what cannot be said about the shape of the picture."""
-        matroska = self._muxer in ("matroska", "webm")
-        # Without it in the bit stream, Matroska needs a stream's field that PyAV does not reach.
-        if self._info.sample_aspect_ratio not in (0, 1) and matroska and codec.canonical_name in ("vp8", "vp9", "av1"):
+        # Unless the bit stream says it, Matroska needs a field of the stream that PyAV does not reach.
+        silent = self._muxer in ("matroska", "webm") and codec.canonical_name not in _SHAPED
+        if self._info.sample_aspect_ratio not in (0, 1) and silent:
             ratio = self._info.sample_aspect_ratio
             yield f"pixel shape {ratio.numerator}:{ratio.denominator} is lost with {codec.name} here; .mp4 can keep it"
         if self._info.display_matrix and self._muxer == "mpegts":

@@ -59,7 +59,7 @@ class PartialFolder:
         except OSError as error:
             raise SinkError(cannot_write(path, error)) from error
 
-    def write(self, name: str, data: memoryview) -> None:
+    def write(self, name: str, data: bytes) -> None:
         """Add one file."""
         check_free(self._path / name, overwrite=self._overwrite)
         try:

@@ -106,7 +106,7 @@ def file_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
 
 
 def _left_out(stream: "Stream", muxer: str) -> str:
-    details = ", ".join(filter(None, (_codec_name(stream), stream.language, stream.metadata.get("filename"))))
+    details = ", ".join(filter(None, (_codec_name(stream), stream.language)))
     others = [name for name in MUXERS.values() if name != muxer and holds_stream(name, stream)]
     can = " and ".join(dict.fromkeys(suffix_of(name) for name in others))
     text = f"{stream.type} stream {stream.index} ({details}) left out: {suffix_of(muxer)} cannot hold it"
