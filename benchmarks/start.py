@@ -1,0 +1,51 @@
+"""Measure how long it takes until the first frame is out, and until `--help` is printed."""
+
+import argparse
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import av
+from clips import grey_clip
+from measure import run, write
+
+PROGRAM = [sys.executable, "-m", "streamcolor"]
+
+
+def main() -> None:
+    """Read the command line, measure, write results/start.json."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("clip", type=Path, help="a real video; 720p for the committed figures")
+    parser.add_argument("--rounds", type=int, default=9, help="rounds (default 9)")
+    given = parser.parse_args()
+    with TemporaryDirectory() as folder:
+        clip = Path(folder) / "grey.mp4"
+        grey_clip(given.clip, clip, seconds=5)
+        first = [first_frame(clip) for _ in range(given.rounds)]
+    helped = [run([*PROGRAM, "--help"]).wall for _ in range(given.rounds)]
+    write("start", {"clip": given.clip.name, "first_frame_s": summary(first), "help_s": summary(helped)})
+
+
+def first_frame(clip: Path) -> float:
+    """Seconds from the start of the program until a reader of its output has decoded a frame."""
+    began = time.perf_counter()
+    with subprocess.Popen([*PROGRAM, "run", str(clip), "-", "--quiet"], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        with av.open(process.stdout, options={"probesize": "4096", "analyzeduration": "0"}) as output:
+            next(output.decode(video=0))
+            seconds = time.perf_counter() - began
+        process.stdout.close()
+        process.kill()
+    return seconds
+
+
+def summary(seconds: list[float]) -> dict[str, float]:
+    """Return the median, the least and the most."""
+    return {name: round(of(seconds), 3) for name, of in (("median", statistics.median), ("least", min), ("most", max))}
+
+
+if __name__ == "__main__":
+    main()
