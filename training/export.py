@@ -1,7 +1,7 @@
 """Export a trained network to ONNX: `python -m training.export runs/tiny/last.pt --data DIR -o tiny`.
 
-Writes NAME.onnx (weights stored in half precision, arithmetic in single) and NAME-int8.onnx (static Q/DQ). Each is
-compared with torch before it is kept.
+Writes NAME.onnx (int8 by static Q/DQ: the one to use) and NAME-fp32.onnx (weights stored in half precision, arithmetic
+in single: the reference). Each is compared with torch.
 """
 
 import argparse
@@ -163,7 +163,7 @@ def main() -> None:
     card = {"name": given.out.name, "stride": str(stride), "pixels": str(192 * 320), "precision": "fp32"}
     card |= json.loads(given.card.read_text()) if given.card else {}
     strength = {"boost": given.boost, "sharpness": given.sharpness, "spread": given.spread}
-    single, int8 = given.out.with_suffix(".onnx"), given.out.with_name(f"{given.out.name}-int8.onnx")
+    int8, single = (given.out.with_name(f"{given.out.name}{suffix}.onnx") for suffix in ("", "-fp32"))
     predictor = export(network, single, card=card, strength=strength)
     lights = lights_of(find_pictures(given.data), CALIBRATION)
     mean = float(deviation(predictor, single, lights[:20]).mean())

@@ -13,22 +13,21 @@ from streamcolor.errors import BackendError
 
 from .autoencoder import Autoencoder, Predictor, Shape
 
+QUANTIZED = "_quantized"  # the suffix that ONNX Runtime's quantizer gives to integers
 STORED_HALF = ".half"  # the suffix of weights that are stored in half precision and cast when the file is loaded
 
 
 def rebuild(path: Path) -> Predictor:
-    """Return the network of `path`, a file that `training.export` wrote in single precision, in eval mode.
+    """Return the network of `path`, a file that `training.export` wrote, in single precision and eval mode.
 
-    BackendError: the file is damaged, quantized, or not ours.
+    Of a quantized file the weights are those of the file, but activations are not rounded. BackendError: the file is
+    damaged or not ours.
     """
     try:
         model = onnx.load(path)
     except (OSError, DecodeError) as error:
         raise BackendError(f"cannot read the network {path}: {error}") from error
-    weights = {
-        tensor.name.removesuffix(STORED_HALF): torch.from_numpy(onnx.numpy_helper.to_array(tensor).copy()).float()
-        for tensor in model.graph.initializer
-    }
+    weights = _weights(model)
     card = {entry.key: entry.value for entry in model.metadata_props}
     try:
         moments, push = weights["moments"], weights["push"]
@@ -42,10 +41,27 @@ def rebuild(path: Path) -> Predictor:
         predictor.load_state_dict(state | {"moments": moments, "push": push})
     except (KeyError, RuntimeError, ValueError) as error:
         raise BackendError(
-            f"cannot rebuild the network {path} in torch: it is not a single-precision file of training.export "
+            f"cannot rebuild the network {path} in torch: it is not a file of training.export "
             f"({str(error).splitlines()[0]})"
         ) from error
     return predictor
+
+
+def _weights(model: onnx.ModelProto) -> dict[str, Tensor]:
+    """Return the constants of a file by name, in single precision whatever they are stored in."""
+    stored = {
+        tensor.name: torch.from_numpy(onnx.numpy_helper.to_array(tensor).copy()) for tensor in model.graph.initializer
+    }
+    weights = {}
+    for name, values in stored.items():
+        if name.endswith(QUANTIZED):
+            plain = name.removesuffix(QUANTIZED)
+            scale = stored.get(f"{plain}_scale", stored.get(f"{name}_scale"))  # of weights; of biases
+            if scale is not None:  # one a channel, symmetric: zero is zero
+                weights[plain] = values.float() * scale.reshape(-1, *[1] * (values.ndim - 1))
+        elif not name.endswith(("_scale", "_zero_point")):
+            weights[name.removesuffix(STORED_HALF)] = values.float()
+    return weights
 
 
 def _shape(weights: dict[str, Tensor]) -> Shape:
