@@ -121,6 +121,7 @@ class _Session:
             if self.complete and not self.outbox.cut:
                 with counters.write:
                     sink.finish()
+                counters.finished += 1
         finally:
             sink.close()
 
@@ -210,7 +211,7 @@ class Engine:
             began = self._clock()
             failures += 1
             try:
-                self._run_session(feed, f"{feed.name}/{number}")
+                self._run_session(feed, f"{feed.name}/{number}" if feed.live else feed.name)
             except (SourceError, SinkError) as error:
                 if not feed.live:
                     raise

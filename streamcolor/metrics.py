@@ -66,6 +66,7 @@ class FeedCounters:
     color: Stage = field(default_factory=Stage)
     write: Stage = field(default_factory=Stage)
     sessions: int = 0
+    finished: int = 0  # sessions whose output is complete
     packets: int = 0  # passed through, still compressed
     dropped: int = 0  # live frames and packets that were too old to be worth the work
     expected: int | None = None  # frames of this session, as the source's header promises
@@ -96,6 +97,7 @@ class FeedCounters:
             color=self.color.times(),
             write=self.write.times(),
             sessions=self.sessions,
+            finished=self.finished,
             packets=self.packets,
             dropped=self.dropped,
             expected=self.expected,
@@ -121,6 +123,7 @@ class FeedSnapshot:
     color: StageTimes
     write: StageTimes
     sessions: int
+    finished: int
     packets: int
     dropped: int
     expected: int | None

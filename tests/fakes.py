@@ -8,9 +8,10 @@ from types import SimpleNamespace
 import numpy as np
 
 from streamcolor.frames import ColorSpace, Frame, Passthrough, StreamInfo
+from streamcolor.sources import SourceReport
 
 
-def picture(stream="a/0", pts=0, size=(4, 4), space=None):
+def picture(stream="a", pts=0, size=(4, 4), space=None):
     """A gray frame of the given (height, width), 4:2:0."""
     space = space or ColorSpace()
     height, width = size
@@ -19,12 +20,12 @@ def picture(stream="a/0", pts=0, size=(4, 4), space=None):
     return Frame(stream, pts, np.full(size, pts % 200, space.dtype), (middle, middle), space, captured=0.0)
 
 
-def packet(stream="a/0", number=0):
+def packet(stream="a", number=0):
     """A compressed packet that only carries its number."""
     return Passthrough(stream, SimpleNamespace(number=number))
 
 
-def info(name="a/0", **changes):
+def info(name="a", **changes):
     """What a source of `picture`s tells its sink."""
     basis = StreamInfo(name, 4, 4, rate=Fraction(25), time_base=Fraction(1, 25), space=ColorSpace())
     return replace(basis, **changes)
@@ -38,7 +39,7 @@ def pictures(count):
 class FakeSource:
     """Plays a script of "frame", "packet", a ready frame, an exception to raise or something to call."""
 
-    def __init__(self, stream="a/0", script=("frame",), **changes):
+    def __init__(self, stream="a", script=("frame",), **changes):
         self.info = info(stream, **changes)
         self.closed = 0
         self.given = 0
@@ -59,8 +60,6 @@ class FakeSource:
         self.closed += 1
 
     def report(self):
-        from streamcolor.sources import SourceReport
-
         return SourceReport(frames=self.given)
 
 

@@ -177,7 +177,7 @@ class TestErrors:
 
     def test_a_failing_file_stops_the_others_unfinished(self):
         never = threading.Event()
-        source = FakeSource("b/0", [*pictures(3), lambda: never.wait(0.2), *pictures(10_000)])
+        source = FakeSource("b", [*pictures(3), lambda: never.wait(0.2), *pictures(10_000)])
         other = FakeSink()
         with pytest.raises(SourceLost):
             Engine(Tint()).run([file_feed(FakeSource(script=[SourceLost("gone")])), file_feed(source, other, name="b")])
@@ -217,6 +217,7 @@ class TestStop:
         engine.run([file_feed(source, sink)])
         assert sink.calls[-1] == "close"
         assert "finish" not in sink.calls
+        assert engine.snapshot()["a"].finished == 0
         assert source.given < 100_000
         assert no_thread_is_left()
 
@@ -378,16 +379,13 @@ class TestManyFeeds:
     def test_many_files_share_the_model_and_all_arrive(self):
         sinks = {f"{number}": FakeSink() for number in range(6)}
         model = Tint()
-        feeds = [
-            file_feed(FakeSource(f"{name}/0", pictures(30 + int(name))), sink, name=name)
-            for name, sink in sinks.items()
-        ]
+        feeds = [file_feed(FakeSource(name, pictures(30 + int(name))), sink, name=name) for name, sink in sinks.items()]
         Engine(model, batch=4).run(feeds)
         for name, sink in sinks.items():
             assert [frame.pts for frame in sink.frames] == list(range(30 + int(name)))
             assert sink.calls[-2:] == ["finish", "close"]
         assert max(map(len, model.batches)) <= 4
-        assert sorted(model.forgotten) == [f"{name}/0" for name in sinks]
+        assert sorted(model.forgotten) == list(sinks)
 
     def test_a_stuck_sink_does_not_hold_up_another_file(self):
         gate = threading.Event()
@@ -395,8 +393,8 @@ class TestManyFeeds:
         fine.close = gate.set  # the stuck one goes on only when the other is done: without that, both hang
         Engine(Tint(), depth=2).run(
             [
-                file_feed(FakeSource("stuck/0", pictures(50)), stuck, name="stuck"),
-                file_feed(FakeSource("fine/0", pictures(200)), fine, name="fine"),
+                file_feed(FakeSource("stuck", pictures(50)), stuck, name="stuck"),
+                file_feed(FakeSource("fine", pictures(200)), fine, name="fine"),
             ]
         )
         assert len(fine.frames) == 200
@@ -411,7 +409,7 @@ class TestSnapshot:
         counts = engine.snapshot()["a"]
         assert [counts.read.frames, counts.color.frames, counts.write.frames] == [20, 20, 20]
         assert counts.packets == 1
-        assert counts.sessions == 1
+        assert counts.sessions == counts.finished == 1
         assert counts.dropped == 0
         assert counts.done == 1.0
         assert counts.position == pytest.approx(19 / 25)

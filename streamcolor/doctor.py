@@ -1,0 +1,75 @@
+"""What is installed here, what works, and why the rest does not."""
+
+import os
+import platform
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+
+import numpy as np
+
+from streamcolor.backends import BACKENDS, default_threads, known_models, open_backend
+from streamcolor.errors import StreamcolorError
+from streamcolor.sinks.encoders import known_encoders
+
+PACKAGES = ("av", "numpy", "opencv-python-headless", "openvino", "onnxruntime", "torch", "tensorrt")
+
+
+def machine() -> str:
+    """Describe system, Python and processors in a line."""
+    cores = os.cpu_count() or 1
+    return f"{platform.platform(terse=True)}, {platform.machine()}, {cores} cores, Python {platform.python_version()}"
+
+
+def packages() -> dict[str, str]:
+    """Give the version of each package that matters; "-" where it is not installed."""
+    return {name: _version(name) for name in PACKAGES}
+
+
+def backends() -> dict[str, str]:
+    """Run the smallest shipped network once on each backend: how it went, in a line that says "works" if it did."""
+    return {name: _try(name) for name in BACKENDS}
+
+
+def models() -> tuple[str, ...]:
+    """Name the networks that ship with this installation."""
+    return tuple(known_models())
+
+
+def encoders() -> tuple[str, ...]:
+    """Name the useful video encoders of this FFmpeg."""
+    return known_encoders()
+
+
+def figures(model: str) -> Iterator[tuple[str, str]]:
+    """Give what a shipped network's file says about itself, as (what, how much)."""
+    backend = open_backend("auto", model)
+    network = backend.network
+    backend.close()
+    yield "weights", f"{network.precision}, {network.path.stat().st_size / 1e6:.1f} MB"
+    yield "works at", f"about {network.pixels} pixels, sides in steps of {network.stride}"
+    said = {"name", "stride", "pixels", "precision"}
+    yield from ((key, text) for key, text in network.metadata.items() if key not in said)
+    card = network.path.with_suffix(".md")
+    if card.exists():
+        yield "card", str(card)
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "-"
+
+
+def _try(name: str) -> str:
+    models = known_models()
+    if not models:
+        return "cannot be tried: no network ships with this installation"
+    try:
+        backend = open_backend(name, min(models.values(), key=lambda path: path.stat().st_size))
+        stride = backend.network.stride
+        backend.predict(np.full((1, 1, 2 * stride, 2 * stride), 50, np.float32), vividness=0.5)
+        backend.close()
+    except StreamcolorError as error:
+        return str(error)
+    return f"works, {default_threads()} thread(s)"

@@ -1,0 +1,69 @@
+"""What the names of an input and an output mean."""
+
+import re
+from pathlib import Path
+
+from streamcolor.errors import ConfigError, SourceError
+from streamcolor.sinks.images import PICTURE_SUFFIXES
+from streamcolor.sources.images import SUFFIXES
+
+PROTOCOL = re.compile(r"[a-z][a-z0-9+.]+:", re.IGNORECASE)  # one letter is a drive, not a protocol
+
+
+def check_paths(source: str, target: str, *, report: str | None = None) -> None:
+    """Raise, before anything is touched, if two of the names are one file, or if they do not go together.
+
+    Links of both kinds are seen through.
+    """
+    path = local_path(source)
+    if path is not None and not path.exists():
+        raise SourceError(f"cannot open {source}: no such file or folder")
+    if _same(source, target):
+        raise ConfigError(f"output {target} is the input {source}: name another output")
+    if report is not None:
+        if _same(report, source) or _same(report, target):
+            raise ConfigError(f"report {report} is the input or the output: name another file")
+        if not Path(report).absolute().parent.is_dir():
+            raise ConfigError(f"cannot write the report {report}: its folder does not exist")
+    if writes_picture(target) and not (reads_pictures(source) and path is not None and path.is_file()):
+        kind = "a video" if path is None or path.is_file() else "a folder"
+        raise ConfigError(f"output {target} is one picture, but {source} is {kind}: name a folder, such as colored/")
+
+
+def reads_pictures(name: str) -> bool:
+    """Whether an input is a picture or a folder, which can only be one of pictures."""
+    path = local_path(name)
+    return path is not None and (path.is_dir() or path.suffix.lower() in SUFFIXES)
+
+
+def writes_picture(name: str) -> bool:
+    """Whether an output is one picture."""
+    path = local_path(name)
+    return path is not None and path.suffix.lower() in PICTURE_SUFFIXES and not path.is_dir()
+
+
+def writes_folder(name: str) -> bool:
+    """Whether an output is a folder, which need not exist if its name ends with a slash."""
+    path = local_path(name)
+    return path is not None and (path.is_dir() or name.endswith(("/", "\\")))
+
+
+def local_path(name: str) -> Path | None:
+    """Return the path of a local file or folder; None for a URL, a pipe or a device's address."""
+    if name == "-":
+        return None
+    path = Path(name)
+    if path.exists() or not PROTOCOL.match(name):
+        return path
+    if name.startswith("file:"):
+        return Path(name.removeprefix("file:").removeprefix("//"))
+    return None
+
+
+def _same(one: str, other: str) -> bool:
+    first, second = local_path(one), local_path(other)
+    if first is None or second is None:
+        return False
+    if first.exists() and second.exists():
+        return first.samefile(second)
+    return first.resolve() == second.resolve()

@@ -1,0 +1,76 @@
+"""A run as a person watches it: a bar on a terminal, a line now and then elsewhere, nothing when asked to be quiet."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TextIO, TypeAlias
+
+from streamcolor.metrics import FeedSnapshot
+from streamcolor.report import clock_time
+
+Clock: TypeAlias = Callable[[], float]
+Show: TypeAlias = Callable[[FeedSnapshot], None]
+
+LINE_EVERY = 5.0  # seconds between lines where there is no terminal
+
+
+@contextmanager
+def progress(stream: TextIO, *, quiet: bool = False, clock: Clock = time.monotonic) -> Iterator[Show]:
+    """Give a function that shows the snapshots of a run on `stream`."""
+    if quiet:
+        yield _nothing
+    elif stream.isatty():
+        with _bar(stream, clock) as show:
+            yield show
+    else:
+        yield _Lines(stream, clock)
+
+
+def status(counts: FeedSnapshot, elapsed: float) -> str:
+    """Frames, frames per second and the time left, as far as they are known."""
+    frames = counts.write.frames
+    of = f"/{counts.expected}" if counts.expected else ""
+    fps = frames / elapsed if elapsed > 0 else 0.0
+    part = counts.done
+    left = f", {clock_time(elapsed * (1 - part) / part)} left" if part and frames else ""
+    return f"{frames}{of} frames, {fps:.1f} fps{left}"
+
+
+def _nothing(_: FeedSnapshot) -> None:
+    """Show nothing."""
+
+
+class _Lines:
+    """Prints a line every few seconds: for log files."""
+
+    def __init__(self, stream: TextIO, clock: Clock) -> None:
+        self._stream, self._clock = stream, clock
+        self._began = self._printed = clock()
+
+    def __call__(self, counts: FeedSnapshot) -> None:
+        now = self._clock()
+        if now - self._printed < LINE_EVERY:
+            return
+        self._printed = now
+        print(status(counts, now - self._began), file=self._stream, flush=True)
+
+
+@contextmanager
+def _bar(stream: TextIO, clock: Clock) -> Iterator[Show]:
+    # Only a terminal needs rich: a file run in a script starts faster without it.
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn  # noqa: PLC0415
+
+    columns = (BarColumn(), TaskProgressColumn(), TextColumn("{task.description}", markup=False))
+    bar = Progress(*columns, console=Console(file=stream), auto_refresh=False, transient=True)
+    began = clock()
+    with bar:
+        task = bar.add_task("starting", total=None)
+
+        def show(counts: FeedSnapshot) -> None:
+            done = counts.done
+            total = None if done is None else 1.0
+            bar.update(task, total=total, completed=done or 0.0, description=status(counts, clock() - began))
+            bar.refresh()
+
+        yield show

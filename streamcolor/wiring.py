@@ -1,0 +1,166 @@
+"""Settings → objects: the only module that knows sources, sinks, network and engine."""
+
+import time
+from collections.abc import Callable
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from streamcolor import __version__
+from streamcolor.backends import Backend, open_backend
+from streamcolor.colorizer import Colorizer, Lightness, WhenColored
+from streamcolor.engine import Engine, Feed
+from streamcolor.metrics import FeedSnapshot
+from streamcolor.paths import check_paths, reads_pictures, writes_folder, writes_picture
+from streamcolor.report import Report, stages
+from streamcolor.settings import Settings
+from streamcolor.sinks import Sink
+from streamcolor.sinks.images import ImagesSink
+from streamcolor.sinks.mux import MuxSink
+from streamcolor.sinks.synthetic import synthetic_color
+from streamcolor.sources import Source, SourceReport
+from streamcolor.sources.av_source import AvSource
+from streamcolor.sources.images import ImagesSource
+from streamcolor.urls import shown
+
+Watch: TypeAlias = Callable[[FeedSnapshot], None]
+
+
+def colorize(
+    input: str | PathLike[str],  # noqa: A002  # the word that everybody knows
+    output: str | PathLike[str],
+    *,
+    model: str | PathLike[str] = "tiny",
+    backend: str = "auto",
+    codec: str | None = None,
+    crf: int = 18,
+    preset: str = "veryfast",
+    saturation: float = 1.0,
+    vividness: float | None = None,
+    when_colored: Literal["keep", "replace"] = "keep",
+    deinterlace: Literal["auto", "on", "off"] = "auto",
+    lightness: Literal["luma", "exact"] = "luma",
+    every: Literal["auto"] | int = "auto",
+    overwrite: bool = False,
+    progress: Watch | None = None,
+) -> Report:
+    """Turn the gray video (or picture, or folder of pictures) `input` into the color one `output`.
+
+    The other arguments are explained in `Settings`; `progress` is called in this thread with the counts so far,
+    a few times a second. Raises a StreamcolorError; whatever is raised, nothing half done remains at `output`.
+    """
+    settings = Settings(
+        fspath(input),
+        fspath(output),
+        model=fspath(model),
+        backend=backend,
+        codec=codec,
+        crf=crf,
+        preset=preset,
+        saturation=saturation,
+        vividness=vividness,
+        when_colored=when_colored,
+        deinterlace=deinterlace,
+        lightness=lightness,
+        every=every,
+        overwrite=overwrite,
+    )
+    return Job(settings).run(progress)
+
+
+class Job:
+    """One run, which can be stopped from a signal handler."""
+
+    def __init__(self, settings: Settings) -> None:
+        check_paths(settings.input, settings.output)
+        self._settings = settings
+        self._engine: Engine | None = None
+        self._stopped = False
+
+    def run(self, watch: Watch | None = None) -> Report:
+        """Do the whole work; `Report.finished` is False after a stop. Raises StreamcolorError."""
+        began = time.perf_counter()
+        settings = self._settings
+        backend = open_backend(settings.backend, settings.model)
+        try:
+            return self._run(backend, watch, began)
+        finally:
+            backend.close()
+
+    def stop(self) -> None:
+        """Ask `run` to end soon. Takes no lock, see Engine.stop."""
+        self._stopped = True
+        if self._engine:
+            self._engine.stop()
+
+    def _run(self, backend: Backend, watch: Watch | None, began: float) -> Report:
+        settings = self._settings
+        colorizer = Colorizer(
+            backend,
+            saturation=settings.saturation,
+            vividness=settings.vividness,
+            when_colored=WhenColored(settings.when_colored),
+            lightness=Lightness(settings.lightness),
+            every=settings.every,
+        )
+        name = Path(shown(settings.input)).name or "input"
+        sources: list[Source] = []
+        sinks: list[Sink] = []
+
+        def connect(stream: str) -> Source:
+            sources.append(open_source(settings, stream))
+            return sources[-1]
+
+        def make_sink() -> Sink:
+            sinks.append(open_sink(settings, backend))
+            return sinks[-1]
+
+        engine = Engine(colorizer, batch=backend.batch)
+        self._engine = engine
+        if self._stopped:  # it was asked for while the network was loading
+            engine.stop()
+        loaded = time.perf_counter()
+        engine.run([Feed(name, connect, make_sink)], watch=None if watch is None else lambda all_: watch(all_[name]))
+        ended = time.perf_counter()
+        counts = engine.snapshot()[name]
+        found = sources[0].report() if sources else SourceReport()
+        return Report(
+            version=__version__,
+            input=shown(settings.input),
+            output=shown(settings.output),
+            model=backend.network.name,
+            backend=backend.name,
+            finished=counts.finished > 0,
+            complete=found.complete,
+            frames=counts.write.frames,
+            kept=colorizer.counts.kept,
+            reused=colorizer.counts.reused,
+            undecodable=found.undecodable,
+            rescaled=found.rescaled,
+            seconds=ended - loaded,
+            loading_seconds=loaded - began,
+            stages=stages(counts),
+            warnings=(*found.warnings, *(warning for sink in sinks for warning in sink.warnings)),
+        )
+
+
+def open_source(settings: Settings, stream: str) -> Source:
+    """Open the input as what it is: pictures, or whatever FFmpeg can read."""
+    if reads_pictures(settings.input):
+        return ImagesSource(stream, Path(settings.input))
+    return AvSource(stream, settings.input, deinterlace=settings.deinterlace)
+
+
+def open_sink(settings: Settings, backend: Backend) -> Sink:
+    """Make the sink that the output's name asks for."""
+    tag = synthetic_color(version=__version__, network=backend.network.name)
+    if writes_picture(settings.output) or writes_folder(settings.output):
+        return ImagesSink(settings.output, overwrite=settings.overwrite, tag=tag)
+    return MuxSink(
+        settings.output,
+        codec=settings.codec,
+        crf=settings.crf,
+        preset=settings.preset,
+        overwrite=settings.overwrite,
+        tag=tag,
+    )

@@ -1,0 +1,97 @@
+"""Counters: cheap to write, safe to read."""
+
+import time
+from fractions import Fraction
+
+import pytest
+from fakes import info
+
+from streamcolor.metrics import FeedCounters, Stage, timed
+
+
+def test_a_stage_counts_the_time_between_entering_and_leaving():
+    stage = Stage()
+    for _ in range(2):
+        with stage:
+            time.sleep(0.01)
+    assert 0.02 <= stage.wall < 1
+    assert 0 <= stage.cpu < stage.wall
+
+
+def test_an_error_inside_a_stage_is_passed_on_and_timed():
+    stage = Stage()
+    with pytest.raises(RuntimeError, match="inside"), stage:
+        raise RuntimeError("inside")
+    assert stage.wall > 0
+
+
+def test_a_share_can_be_added():
+    stage = Stage()
+    stage.count(2, wall=0.5, cpu=0.25)
+    stage.count(1, wall=0.5, cpu=0.25)
+    times = stage.times()
+    assert (times.frames, times.wall, times.cpu) == (3, 1.0, 0.5)
+
+
+def test_timing_passes_items_on_and_leaves_out_what_their_user_does():
+    def source():
+        for number in range(3):
+            time.sleep(0.01)
+            yield number
+
+    stage, got = Stage(), []
+    for number in timed(source(), stage):
+        got.append(number)
+        time.sleep(0.05)
+    assert got == [0, 1, 2]
+    assert 0.03 <= stage.wall < 0.15
+
+
+def test_timing_passes_none_and_errors_on():
+    def source():
+        yield None
+        raise OSError("gone")
+
+    items = timed(source(), Stage())
+    assert next(items) is None
+    with pytest.raises(OSError, match="gone"):
+        next(items)
+
+
+class TestFeed:
+    def test_the_part_done_is_counted_in_frames_where_their_number_is_known(self):
+        counters = FeedCounters()
+        counters.begin_session(info(frames=4, duration=99.0))
+        for pts in range(3):
+            counters.written(pts)
+        assert counters.snapshot().done == 0.75
+
+    def test_otherwise_in_time(self):
+        counters = FeedCounters()
+        counters.begin_session(info(duration=2.0, time_base=Fraction(1, 10)))
+        for pts in (100, 105):
+            counters.written(pts)
+        snapshot = counters.snapshot()
+        assert snapshot.position == 0.5
+        assert snapshot.done == 0.25
+
+    def test_a_source_without_a_length_is_never_part_done(self):
+        assert FeedCounters().snapshot().done is None
+
+    def test_a_header_that_promised_too_little_does_not_lead_beyond_the_end(self):
+        counters = FeedCounters()
+        counters.begin_session(info(frames=1))
+        for pts in range(3):
+            counters.written(pts)
+        assert counters.snapshot().done == 1.0
+
+    def test_a_new_session_keeps_the_counts_and_starts_the_clock_anew(self):
+        counters = FeedCounters()
+        for _ in range(2):
+            counters.begin_session(info(duration=1.0))
+            counters.written(50)
+            counters.written(75)
+        snapshot = counters.snapshot()
+        assert snapshot.sessions == 2
+        assert snapshot.write.frames == 4
+        assert snapshot.position == 1.0
