@@ -66,7 +66,7 @@ class MuxSink:
         self._info, self._clock = info, Clock(info.time_base, containers.TICKS.get(self._muxer))
         self._duration = max(1, round(1 / (info.rate * info.time_base))) if info.rate > 0 else 0
         self._file = Pipe() if self._path == "-" else PartialFile(Path(self._path), overwrite=self._overwrite)
-        self._output = containers.open_muxer(self._file.stream, self._muxer)
+        self._output = containers.open_muxer(self._file.ffmpeg, self._muxer)
         self._video = self._add_video(self._output, codec, options)
         self._output.metadata.update(tagged(file_metadata(info.metadata), self._tag, self._muxer))
         self._copies = Copies(self._output, info, self._muxer)
@@ -91,9 +91,10 @@ class MuxSink:
         assert self._output is not None
         assert self._file is not None
         self._mux_video(self._encode(None))
+        if self._clock.last is None:
+            raise SinkError(f"cannot write {shown(self._path)}: not one picture arrived")
         self._mux(self._waiting.until(float("inf")))
         try:
-            self._output.start_encoding()  # for a stream without a single frame
             self._output.close()
             self._file.keep()
         except _ERRORS as error:
@@ -184,17 +185,17 @@ class Clock:
         self.tick = tick if tick is not None and tick > time_base else time_base
         self.moved = 0
         self._time_base = time_base
-        self._last: int | None = None  # in ticks
+        self.last: int | None = None  # in ticks
 
     def place(self, pts: int) -> int:
         """Return the pts to use, in the same time base: nearly always `pts` itself."""
         ratio = self._time_base / self.tick
         tick = (2 * pts * ratio.numerator + ratio.denominator) // (2 * ratio.denominator)  # as FFmpeg rounds
-        if self._last is not None and tick <= self._last and self.tick != self._time_base:
-            tick = self._last + 1
+        if self.last is not None and tick <= self.last and self.tick != self._time_base:
+            tick = self.last + 1
             pts = -((1 - 2 * tick) * ratio.denominator // (2 * ratio.numerator))  # the first that rounds to it
             self.moved += 1
-        self._last = tick
+        self.last = tick
         return pts
 
 

@@ -1,6 +1,7 @@
 """Outputs that appear under their name only when they are complete."""
 
 import contextlib
+import errno
 import os
 import shutil
 from pathlib import Path
@@ -19,6 +20,7 @@ class PartialFile:
         if path.is_dir():
             raise SinkError(f"cannot write {path}: it is a folder; name a file in it")
         self.stream: BinaryIO = self._create()
+        self.ffmpeg = FFmpegFile(self.stream)
 
     def _create(self) -> BinaryIO:
         try:
@@ -44,6 +46,50 @@ class PartialFile:
             pass  # a full disk refuses the last bytes of a file that nobody will read
         finally:
             self._temporary.unlink(missing_ok=True)
+
+
+class FFmpegFile:
+    """What FFmpeg writes to. It reports an error by its number, as a C function would.
+
+    An exception would have to cross FFmpeg, which calls again before it gives up; PyAV prints all but the last.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+
+    def write(self, data: bytes) -> int:
+        """Return the number of bytes written, or a negative error number."""
+        try:
+            return self._stream.write(data)
+        except OSError as error:
+            return -(error.errno or errno.EIO)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Return the new position, or a negative error number."""
+        try:
+            return self._stream.seek(offset, whence)
+        except OSError as error:
+            return -(error.errno or errno.EIO)
+
+    def tell(self) -> int:
+        """Return the position."""
+        return self._stream.tell()
+
+
+class FFmpegPipe:
+    """The same without seek(), flushed at once for whoever watches at the other end."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+
+    def write(self, data: bytes) -> int:
+        """Return the number of bytes written, or a negative error number."""
+        try:
+            self._stream.write(data)
+            self._stream.flush()
+        except OSError as error:
+            return -(error.errno or errno.EIO)
+        return len(data)
 
 
 class PartialFolder:
@@ -88,17 +134,7 @@ class Pipe:
 
     def __init__(self) -> None:
         self._stream = os.fdopen(os.dup(1), "wb")  # our own descriptor: sys.stdout stays as it is
-
-    @property
-    def stream(self) -> "Pipe":
-        """What FFmpeg writes to: an object without seek()."""
-        return self
-
-    def write(self, data: bytes) -> int:
-        """Pass data on at once, for whoever watches at the other end."""
-        self._stream.write(data)
-        self._stream.flush()
-        return len(data)
+        self.ffmpeg = FFmpegPipe(self._stream)
 
     def keep(self) -> None:
         """Close our end; the reader sees the end of the file."""
