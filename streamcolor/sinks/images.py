@@ -78,6 +78,8 @@ class ImagesSink:
     def finish(self) -> None:
         """Put the pictures under their names."""
         assert self._output is not None
+        if not self._frames:
+            raise SinkError(f"cannot write {self._path}: not one picture arrived")
         self._output.keep()
 
     def close(self) -> None:
