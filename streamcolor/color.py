@@ -60,6 +60,14 @@ def light_table(space: ColorSpace) -> Floats:
     return _frozen(light_from_luminance(linear_from_srgb(luma)))
 
 
+def light_from_luma(luma: Plane, space: ColorSpace) -> Floats:
+    """Return L*, float32 (h, w), of a plane of luma codes (h, w)."""
+    table = light_table(space)
+    if luma.dtype == np.uint8:
+        return np.asarray(cv2.LUT(luma, table).reshape(luma.shape), np.float32)
+    return np.take(table, luma, mode="clip")
+
+
 def light_from_gray(gray: NDArray[Any]) -> Floats:
     """Return L* of gray values of any shape: uint8 codes, or floats in 0..1."""
     if gray.dtype == np.uint8:
