@@ -26,7 +26,7 @@ class Source(Protocol):
     def __iter__(self) -> Iterator[Item]: ...
 
     def close(self) -> None:
-        """Release the input; frames already handed out stay valid."""
+        """Release the input. Frames handed out stay valid; streams and packets do not: FFmpeg's memory is gone."""
         ...
 
     def report(self) -> SourceReport:

@@ -1,10 +1,10 @@
 """Reads a video with FFmpeg: its pictures decoded, every other stream as it is."""
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from fractions import Fraction
-from itertools import chain
 from typing import Any, TypeAlias, cast
 
 import av
@@ -91,12 +91,12 @@ class AvSource:
         self._finished = True
 
     def close(self) -> None:
-        """Close the input; frames already handed out stay valid."""
+        """Close the input. Frames handed out stay valid; to touch a stream or a packet's stream then is a crash."""
         self._container.close()
 
     def report(self) -> SourceReport:
         """Count what happened so far; `complete` is known only after the last item."""
-        damage = self._undecodable or self._damaged or self._unreadable
+        damage = self._undecodable or self._damaged or self._unreadable or self._coverage.missing
         early = self._finished and self._coverage.ended_early()
         return SourceReport(
             frames=self._frames,
@@ -114,6 +114,8 @@ class AvSource:
             yield f"{self._damaged} pictures are damaged"
         if self._unreadable:
             yield f"{self._unreadable} places in the file could not be read"
+        if self._coverage.missing:
+            yield f"{self._coverage.missing:.1f} s in the middle hold neither picture nor sound"
         if early:
             expected = self._coverage.expected
             length = "" if expected is None else f" of {expected:.1f} s"
@@ -158,11 +160,11 @@ class AvSource:
     def _peek(self) -> tuple[Iterator[VideoFrame | Passthrough], VideoFrame]:
         """Decode up to the first picture and put everything back."""
         decoded = self._decode()
-        before: list[VideoFrame | Passthrough] = []
+        before: deque[VideoFrame | Passthrough] = deque()
         for item in decoded:
             before.append(item)
             if isinstance(item, VideoFrame):
-                return chain(before, decoded), item
+                return _replay(before, decoded), item
         raise SourceError(f"{self._name}: not one picture of {shown(self._url)} can be decoded: the file is damaged")
 
     def _describe(self, first: VideoFrame) -> StreamInfo:
@@ -244,3 +246,11 @@ class AvSource:
         if primer is not None and packet.stream.type == "audio":
             yield Passthrough(self._name, primer)
         yield Passthrough(self._name, packet)
+
+
+def _replay(
+    before: deque[VideoFrame | Passthrough], rest: Iterator[VideoFrame | Passthrough]
+) -> Iterator[VideoFrame | Passthrough]:
+    while before:
+        yield before.popleft()  # unlike itertools.chain, which would keep the first picture to the end
+    yield from rest

@@ -10,7 +10,7 @@ from av.filter import Graph
 
 Deinterlace: TypeAlias = Literal["auto", "on", "off"]
 
-_SMALLEST = 6  # bwdif wants three lines and columns in the chroma planes too
+_SMALLEST = 8  # bwdif wants some lines and columns in the chroma planes too
 
 
 class Deinterlacer:

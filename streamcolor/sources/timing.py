@@ -1,5 +1,6 @@
 """Time stamps of pictures: put in order where a file has none, and watched for a file that ends early."""
 
+from collections import deque
 from collections.abc import Callable
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -44,6 +45,7 @@ class Coverage:
 
     # Formats that state their duration up front; in others FFmpeg measures what is there, so that a cut file is full.
     _STATING = ("matroska", "mov", "avi", "flv", "asf")
+    _HOLE = 0.05  # seconds; sound is continuous, so that where all of it pauses something was lost
     _SLACK = 0.1  # seconds; good files end up to one audio frame before or after their stated end
 
     def __init__(self, format_name: str, *, start: float, duration: float | None) -> None:
@@ -52,6 +54,10 @@ class Coverage:
         offset = 0.0 if format_name.startswith("matroska") else start
         self.expected = offset + duration if stated and duration is not None else None
         self.end = 0.0  # seconds, of every stream's packets
+        self.missing = 0.0  # seconds in the middle of which neither picture nor sound is there
+        self._resyncs = format_name.startswith("matroska")
+        self._sound_ends: dict[int, float] = {}  # by stream
+        self._recent: deque[float] = deque(maxlen=64)  # when the latest packets of the video were to be decoded
         self._video_at: float | None = None  # the latest packet of the video
         self._longest = 0.0  # seconds between two of its packets
         self._picture_at: float | None = None  # the latest picture
@@ -62,11 +68,24 @@ class Coverage:
         if moment is None or packet.is_discard or packet.stream.type == "data":  # a time code's packet spans the film
             return
         at = _seconds(moment, packet.time_base)
-        self.end = max(self.end, at + _seconds(packet.duration or 0, packet.time_base))
+        end = at + _seconds(packet.duration or 0, packet.time_base)
+        self.end = max(self.end, end)
+        if packet.stream.type == "audio":
+            self._sound(packet.stream_index, at, end)
         if video:
+            # pts leaps where B-frames follow, dts does not
+            self._recent.append(at if packet.dts is None else _seconds(packet.dts, packet.time_base))
             last = at if self._video_at is None else self._video_at
             self._longest = max(self._longest, at - last)
             self._video_at = max(at, last)
+
+    def _sound(self, stream: int, at: float, end: float) -> None:
+        """Look for a hole: FFmpeg's Matroska reader skips damage without a word."""
+        before = self._sound_ends.get(stream, at)
+        self._sound_ends[stream] = end
+        silent = at - before > self._HOLE
+        if self._resyncs and silent and not any(before + 0.01 < seen < at - 0.01 for seen in self._recent):
+            self.missing += at - before
 
     def picture(self, pts: int, time_base: Fraction) -> None:
         """Note a picture that was decoded."""

@@ -1,0 +1,170 @@
+"""Bad input: what can be decoded comes, what cannot is counted, and the message says what is wrong."""
+
+import socket
+import threading
+from contextlib import contextmanager
+from itertools import pairwise
+
+import pytest
+from clips import cut, damage, make_clip
+
+from streamcolor.errors import SourceError, SourceLost
+from streamcolor.frames import Frame, Passthrough
+from streamcolor.sources.av_source import AvSource
+
+INTRA = {"g": "1"}
+FASTSTART = {"movflags": "faststart"}
+
+
+def read(path, **options):
+    source = AvSource("film", str(path), **options)
+    frames = [item for item in source if isinstance(item, Frame)]
+    source.close()
+    return frames, source.report()
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(SourceError, match=r"film: cannot open .*none.mp4: no such file$"):
+        AvSource("film", str(tmp_path / "none.mp4"))
+
+
+def test_a_folder_is_not_a_video(tmp_path):
+    with pytest.raises(SourceError, match="is a folder, not a video"):
+        AvSource("film", str(tmp_path))
+
+
+def test_an_empty_file_says_so(tmp_path):
+    (tmp_path / "film.mp4").touch()
+    with pytest.raises(SourceError, match="the file is empty"):
+        AvSource("film", str(tmp_path / "film.mp4"))
+
+
+def test_a_text_is_not_a_video(tmp_path):
+    (tmp_path / "film.mp4").write_text("not a film at all\n" * 100)
+    with pytest.raises(SourceError, match="not a video that FFmpeg can read"):
+        AvSource("film", str(tmp_path / "film.mp4"))
+
+
+def test_an_mp4_without_its_index_says_why(tmp_path):
+    path = cut(make_clip(tmp_path / "film.mp4", codec="libx264"), 0.5)
+    with pytest.raises(SourceError, match=r"its index \(moov\) is missing or damaged"):
+        AvSource("film", str(path))
+
+
+def test_a_film_of_which_nothing_decodes_is_an_error(tmp_path):
+    path = make_clip(tmp_path / "film.mp4", codec="mpeg4", frames=8)
+    data = bytearray(path.read_bytes())
+    start = data.find(b"mdat") + 4
+    end = data.find(b"moov")
+    data[start : end - 4] = bytes(end - 4 - start)
+    path.write_bytes(data)
+    with pytest.raises(SourceError, match=r"not one picture of .* can be decoded"):
+        AvSource("film", str(path))
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize(
+    ("name", "codec", "options"),
+    [
+        ("film.mkv", "ffv1", None),
+        ("film.mkv", "libx264", INTRA),
+        ("film.mp4", "libx264", None),
+        ("film.avi", "mjpeg", None),
+    ],
+)
+def test_a_damaged_middle_costs_only_the_middle(tmp_path, name, codec, options, threads):
+    pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+    clip = make_clip(tmp_path / name, codec=codec, frames=60, pix_fmt=pix_fmt, options=options, audio=1)
+    frames, report = read(damage(clip, start=0.4, end=0.5), threads=threads)
+    assert 40 < len(frames) < 60
+    assert not report.complete
+    assert report.warnings
+    assert all(later.pts > earlier.pts for earlier, later in pairwise(frames))
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize(
+    ("name", "container_options"),
+    [("film.mkv", None), ("film.mp4", FASTSTART), ("film.webm", None), ("film.mov", FASTSTART)],
+)
+def test_a_truncated_film_gives_what_is_there_and_says_that_it_ends_early(tmp_path, name, container_options, threads):
+    codec = "libvpx-vp9" if name.endswith("webm") else "libx264"
+    clip = make_clip(tmp_path / name, codec=codec, frames=50, audio=1, container_options=container_options)
+    frames, report = read(cut(clip, 0.6), threads=threads)
+    assert 15 < len(frames) < 45
+    assert not report.complete
+    assert any(
+        text.startswith("the file ends early: ") and text.endswith(" of 2.0 s are there") for text in report.warnings
+    )
+
+
+def test_sound_that_was_cut_off_is_noticed_too(tmp_path):
+    clip = make_clip(tmp_path / "film.mp4", codec="libx264", frames=50, audio=1, container_options=FASTSTART)
+    source = AvSource("film", str(cut(clip, 0.9)))
+    assert any(isinstance(item, Passthrough) for item in source)
+    assert not source.report().complete
+
+
+@pytest.mark.parametrize("name", ["film.mkv", "film.mp4", "film.ts", "film.avi", "film.mov"])
+@pytest.mark.parametrize("start", [0, 3])
+def test_a_good_film_raises_no_alarm(tmp_path, name, start):
+    codec = "mpeg4" if name.endswith("avi") else "libx264"
+    vfr = not name.endswith("avi")
+    clip = make_clip(tmp_path / name, codec=codec, frames=30, audio=1, start=start, audio_start=start, vfr=vfr)
+    _, report = read(clip)
+    assert (report.warnings, report.complete) == ((), True)
+
+
+@contextmanager
+def server(answer):
+    """A server on this machine that gives every caller `answer` and hangs up."""
+
+    def serve():
+        while True:
+            try:
+                caller, _ = listener.accept()
+            except OSError:
+                return
+            with caller:
+                caller.settimeout(5)
+                caller.recv(4096)
+                caller.sendall(answer)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+    thread.join(5)
+
+
+def test_a_refused_address_is_an_error_without_its_password():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    url = f"rtsp://admin:hunter2@127.0.0.1:{port}/live"
+    with pytest.raises(
+        SourceError, match=r"film: cannot open rtsp://\*\*\*@127.0.0.1:\d+/live: Connection refused"
+    ) as caught:
+        AvSource("film", url, timeout=5)
+    assert "hunter2" not in str(caught.value)
+    assert caught.value.__suppress_context__
+
+
+def test_a_server_that_refuses_says_so_without_the_token():
+    with server(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n") as port:
+        with pytest.raises(SourceError, match=r"token=\*\*\*: .*(403|[Ff]orbidden)") as caught:
+            AvSource("film", f"http://127.0.0.1:{port}/film.mp4?token=abcdef", timeout=5)
+        assert "abcdef" not in str(caught.value)
+
+
+def test_a_connection_that_breaks_is_a_lost_source(tmp_path):
+    data = make_clip(tmp_path / "film.mkv", frames=200, options={"slices": "4"}).read_bytes()
+    head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(data)}\r\nConnection: close\r\n\r\n".encode()
+    with server(head + data[: len(data) // 2]) as port:
+        url = f"http://me:hunter2@127.0.0.1:{port}/film.mkv"
+        source = AvSource("film", url, timeout=5, options={"reconnect": "0"})
+        with pytest.raises(SourceLost, match=r"film: reading http://\*\*\*@127.0.0.1") as caught:
+            list(source)
+        assert "hunter2" not in str(caught.value)
+        assert source.report().frames > 50
+        assert not source.report().complete
