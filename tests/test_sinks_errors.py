@@ -8,10 +8,9 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
-import numpy as np
 import pytest
-from clips import make_clip, read_frames
-from sinks_feed import convert, drawn, info_of, write_drawn
+from clips import read_frames
+from sinks_feed import drawn, info_of, write_drawn
 
 from streamcolor.errors import SinkError
 from streamcolor.sinks.containers import default_codec
@@ -309,12 +308,3 @@ def test_a_time_base_too_fine_for_a_codec_is_said(tmp_path):
 def test_a_stream_without_pictures_is_said(tmp_path):
     assert "not one picture arrived" in message_of(lambda: MuxSink(tmp_path / "a.mkv"), frames=0)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_memory_does_not_grow_with_the_length(tmp_path):
-    """Sound that waits for the picture, and the muxer's own queue, are bounded."""
-    source = make_clip(tmp_path / "source.mkv", frames=100, audio=1, size=(320, 240))
-    sink = MuxSink(tmp_path / "a.mkv", codec="ffv1")
-    convert(source, sink)
-    assert not list(sink._waiting.until(float("-inf")))
-    assert np.isclose(len(read_frames(tmp_path / "a.mkv", planes=1)), 100)

@@ -184,14 +184,14 @@ class Clock:
     def __init__(self, time_base: Fraction, tick: Fraction | None) -> None:
         self.tick = tick if tick is not None and tick > time_base else time_base
         self.moved = 0
-        self._time_base = time_base
+        self._ratio = time_base / self.tick  # ticks in a step of pts
         self.last: int | None = None  # in ticks
 
     def place(self, pts: int) -> int:
         """Return the pts to use, in the same time base: nearly always `pts` itself."""
-        ratio = self._time_base / self.tick
+        ratio = self._ratio
         tick = (2 * pts * ratio.numerator + ratio.denominator) // (2 * ratio.denominator)  # as FFmpeg rounds
-        if self.last is not None and tick <= self.last and self.tick != self._time_base:
+        if self.last is not None and tick <= self.last and self._ratio < 1:
             tick = self.last + 1
             pts = -((1 - 2 * tick) * ratio.denominator // (2 * ratio.numerator))  # the first that rounds to it
             self.moved += 1
