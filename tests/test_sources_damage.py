@@ -116,8 +116,9 @@ def test_a_good_film_raises_no_alarm(tmp_path, name, start):
 
 
 @contextmanager
-def server(answer):
-    """A server on this machine that gives every caller `answer` and hangs up."""
+def server(answer, *, hang_up=True):
+    """A server on this machine that gives every caller `answer` and hangs up, or says no more."""
+    calls = []
 
     def serve():
         while True:
@@ -125,10 +126,13 @@ def server(answer):
                 caller, _ = listener.accept()
             except OSError:
                 return
-            with caller:
-                caller.settimeout(5)
-                caller.recv(4096)
-                caller.sendall(answer)
+            caller.settimeout(5)
+            caller.recv(4096)
+            caller.sendall(answer)
+            if hang_up:
+                caller.close()
+            else:
+                calls.append(caller)
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=serve, daemon=True)
@@ -136,6 +140,8 @@ def server(answer):
         yield listener.getsockname()[1]
         listener.shutdown(socket.SHUT_RDWR)
     thread.join(5)
+    for caller in calls:
+        caller.close()
 
 
 def test_a_refused_address_is_an_error_without_its_password():
@@ -168,3 +174,15 @@ def test_a_connection_that_breaks_is_a_lost_source(tmp_path):
         assert "hunter2" not in str(caught.value)
         assert source.report().frames > 50
         assert not source.report().complete
+
+
+def test_a_server_that_falls_silent_is_given_up(tmp_path):
+    data = make_clip(tmp_path / "film.mkv", frames=200).read_bytes()
+    head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(data)}\r\n\r\n".encode()
+    with server(b"", hang_up=False) as port, pytest.raises(SourceError, match="no data came within the time limit"):
+        AvSource("film", f"http://127.0.0.1:{port}/film.mkv", timeout=0.3)
+    with server(head + data[: len(data) // 2], hang_up=False) as port:
+        source = AvSource("film", f"http://127.0.0.1:{port}/film.mkv", timeout=0.3)
+        with pytest.raises(SourceLost, match="no data came within the time limit"):
+            list(source)
+        source.close()

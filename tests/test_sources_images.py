@@ -119,6 +119,16 @@ def test_damaged_pictures_are_counted_named_and_leave_a_gap(tmp_path):
     )
 
 
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".webp", ".bmp"])
+def test_a_picture_that_was_cut_off_is_damaged(tmp_path, suffix):
+    save(tmp_path / "1.png", ramp())
+    path = save(tmp_path / f"2{suffix}", np.random.default_rng(0).integers(0, 255, (40, 60, 3), dtype=np.uint8))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    _, frames, report = read(tmp_path)
+    assert len(frames) == 1
+    assert report.warnings == (f"2{suffix} is damaged or not a picture",)
+
+
 def test_a_picture_turned_by_its_camera_is_upright(tmp_path):
     path = save(tmp_path / "turned.jpg", ramp(8, 16))
     exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"

@@ -17,7 +17,7 @@ from streamcolor.errors import SourceError, SourceLost
 from streamcolor.frames import Frame, Item, Passthrough, StreamInfo
 from streamcolor.sources import SourceReport
 from streamcolor.sources.deinterlace import Deinterlace, Deinterlacer
-from streamcolor.sources.opening import open_input
+from streamcolor.sources.opening import open_input, reason
 from streamcolor.sources.pixels import Normalizer, has_alpha
 from streamcolor.sources.timing import Coverage, Timeline
 from streamcolor.urls import shown
@@ -221,7 +221,7 @@ class AvSource:
                 self._unreadable += 1
                 continue
             except av.FFmpegError as error:
-                raise SourceLost(f"{self._name}: reading {shown(self._url)} failed: {error.strerror}") from None
+                raise SourceLost(f"{self._name}: reading {shown(self._url)} failed: {reason(error)}") from None
             if packet is None:
                 return
             if packet.size:  # an empty packet only says: end of stream

@@ -26,9 +26,16 @@ def open_input(
     try:
         return av.open(address, "r", options=dict(options or {}), timeout=timeout, metadata_errors="replace")
     except av.FFmpegError as error:
-        reason = _why(path if local else None, error)
+        why = _why(path if local else None, error)
         # Not "from error": a traceback would show FFmpeg's message, which quotes the whole URL.
-        raise SourceError(f"{name}: cannot open {shown(url)}: {hidden(reason, url)}") from None
+        raise SourceError(f"{name}: cannot open {shown(url)}: {hidden(why, url)}") from None
+
+
+def reason(error: av.FFmpegError) -> str:
+    """Say what went wrong without FFmpeg's own quotation of the address."""
+    if isinstance(error, av.error.ExitError):  # how FFmpeg calls being interrupted
+        return "no data came within the time limit"
+    return error.strerror or type(error).__name__
 
 
 def _why(path: Path | None, error: av.FFmpegError) -> str:
@@ -36,7 +43,7 @@ def _why(path: Path | None, error: av.FFmpegError) -> str:
     if isinstance(error, av.error.FileNotFoundError):
         return "no such file"
     if not isinstance(error, av.error.InvalidDataError) or path is None or not path.is_file():
-        return error.strerror or type(error).__name__
+        return reason(error)
     with path.open("rb") as file:
         head = file.read(8)
     if not head:
