@@ -86,7 +86,7 @@ class Cuts:
         usual = min(change, 5) if self._usual is None else self._usual
         self._usual = 0.8 * usual + 0.2 * change
         contrast = float(tiny_tt.std() + previous.std()) / 2
-        return change > 4 + contrast / 4 and (change > 3 * usual or previous.max() < DARK)
+        return change > 4 + contrast / 4 and (change > 3 * usual or float(previous.max()) < DARK)
 
 
 @dataclass(slots=True)

@@ -1,6 +1,6 @@
 """The colorizer against a network that is a few lines of numpy."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from streamcolor.backends import Network, Prediction
 from streamcolor.color import lab_from_rgb, light_table, neutral, rgb_from_ycbcr
-from streamcolor.colorizer import Colorizer, Lightness, WhenColored
+from streamcolor.colorizer import Colorizer, Counts, Lightness, WhenColored
 from streamcolor.errors import BackendError, ConfigError
 from streamcolor.frames import ColorSpace, Frame, Matrix
 
@@ -245,7 +245,8 @@ def test_a_film_of_both_kinds_is_judged_scene_by_scene():
     frames[1:3] = [replace(one, chroma=(one.chroma[0], one.chroma[1].copy())) for one in frames[1:3]]
     out = colorizer(frames)
     assert [one is source for one, source in zip(out, frames, strict=True)] == [True, False, False, True]
-    assert (colorizer.counts.frames, colorizer.counts.kept, colorizer.counts.colored) == (4, 2, 2)
+    assert colorizer.counts == Counts(frames=4, colored=2, kept=2, reused=1, cuts=2)
+    assert {type(count) for count in astuple(colorizer.counts)} == {int}  # a report must be able to print them
 
 
 def test_saturation_scales_the_color():

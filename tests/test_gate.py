@@ -181,7 +181,8 @@ def test_a_cut_is_found_and_motion_is_not_one():
 def test_a_restless_stream_is_not_all_cuts():
     cuts = Cuts()
     answers = [cuts(tiny(frame(np.roll(scene(13, chroma=0), 60 * step, axis=1)))) for step in range(12)]
-    assert sum(answers) <= 1
+    assert sum(answers[:3]) <= 2  # until it knows what is usual here
+    assert not any(answers[3:])
 
 
 def test_light_after_black_is_a_cut():
