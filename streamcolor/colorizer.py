@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 import numpy as np
 
-from streamcolor.backends import Backend
+from streamcolor.backends import Backend, Network
 from streamcolor.chroma import brightened, enlarge, network_size, quarter, shrink
 from streamcolor.color import Floats, chroma_from_ab, light_from_luma, luma_shift
 from streamcolor.errors import BackendError, ConfigError
@@ -91,7 +91,7 @@ class Colorizer:
         self.counts = Counts()
         self._backend = backend
         self._saturation = saturation
-        self._vividness = _suiting(backend) if vividness is None else vividness
+        self._vividness = suiting_vividness(backend.network) if vividness is None else vividness
         self._keep = when_colored is WhenColored.KEEP
         self._exact = lightness is Lightness.EXACT
         self._every = every
@@ -185,10 +185,10 @@ class Colorizer:
         return replace(frame, chroma=coloring.chroma, luma=brightened(frame.luma, coloring.shift, frame.space))
 
 
-def _suiting(backend: Backend) -> float:
-    """Return the vividness that a network's card recommends."""
-    text = backend.network.metadata.get("vividness", VIVIDNESS)
+def suiting_vividness(network: Network) -> float:
+    """Return the vividness that a network's card recommends; raises ConfigError."""
+    text = network.metadata.get("vividness", VIVIDNESS)
     try:
         return float(text)
     except ValueError as error:
-        raise ConfigError(f"{backend.network.path}: vividness is {text!r} in its metadata, not a number") from error
+        raise ConfigError(f"{network.path}: vividness is {text!r} in its metadata, not a number") from error
