@@ -90,12 +90,8 @@ def load_model(model: str | Path = "tiny", *, backend: str = "auto", threads: in
 
 
 def _luma(picture: NDArray[Any]) -> Picture:
-    if (
-        picture.dtype != np.uint8
-        or picture.size == 0
-        or picture.ndim not in (2, 3)
-        or picture.shape[2:] not in ((), (3,))
-    ):
+    shaped = picture.ndim == 2 or (picture.ndim == 3 and picture.shape[2] == 3)
+    if picture.dtype != np.uint8 or picture.size == 0 or not shaped:
         raise ValueError(f"a picture is uint8 (H, W) or (H, W, 3), not {picture.dtype} {picture.shape}")
     if picture.ndim == 2:
         return np.ascontiguousarray(picture)
