@@ -82,10 +82,13 @@ def test_times_always_go_forward(pictures):
 def covered(packets, *, format_name="mov,mp4", start=0.0, duration=2.0, last_picture=None):
     coverage = Coverage(format_name, start=start, duration=duration)
     for packet in packets:
-        coverage.packet(packet, video=packet.stream.type == "video")
+        coverage.packet(packet, video=packet.stream.type == "video" and packet is not COVER)
     if last_picture is not None:
         coverage.picture(last_picture, TICK)
     return coverage
+
+
+COVER = Packet(0, duration=2000)
 
 
 def film(first=0, last=2000, step=40, kind="video"):
@@ -106,6 +109,7 @@ def film(first=0, last=2000, step=40, kind="video"):
         (film(3000, 5000), {"format_name": "matroska,webm", "start": 3.0, "duration": 5.0}, False),
         (film(last=1000, step=500), {}, False),
         ([*film(last=1000), Packet(0, duration=2000, stream=Stream("data"))], {}, True),
+        ([*film(last=1000), COVER], {}, True),
         ([*film(last=1000), Packet(1960, is_discard=True)], {}, True),
         (film(), {"last_picture": 1960}, False),
         (film(), {"last_picture": 1000}, True),

@@ -65,7 +65,8 @@ class Coverage:
     def packet(self, packet: "Packet[Stream]", *, video: bool) -> None:
         """Note a packet that was read."""
         moment = packet.dts if packet.pts is None else packet.pts
-        if moment is None or packet.is_discard or packet.stream.type == "data":  # a time code's packet spans the film
+        spanning = packet.stream.type == "data" or (packet.stream.type == "video" and not video)  # time code, cover
+        if moment is None or packet.is_discard or spanning:
             return
         at = _seconds(moment, packet.time_base)
         end = at + _seconds(packet.duration or 0, packet.time_base)
