@@ -130,6 +130,13 @@ def test_the_file_carries_its_card(exported):
     assert card == CARD | {name: str(value) for name, value in STRENGTH.items()}
 
 
+def test_the_quantized_file_carries_it_too(exported, pictures, tmp_path):
+    quantize(exported[0], tmp_path / "int8.onnx", lights_of(find_pictures(pictures), 1, (64, 64)))
+    card = {entry.key: entry.value for entry in onnx.load(tmp_path / "int8.onnx").metadata_props}
+    assert card["precision"] == "int8"
+    assert card["sharpness"] == "1.0"
+
+
 @pytest.mark.parametrize("content", [b"", b"\x00\xff not a network"])
 def test_a_damaged_file_is_not_rebuilt(tmp_path, content):
     (tmp_path / "bad.onnx").write_bytes(content)

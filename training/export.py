@@ -103,6 +103,10 @@ def quantize(path: Path, quantized: Path, lights: Lights) -> None:
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
         )
+    card = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
+    model = onnx.load(quantized)
+    onnx.helper.set_model_props(model, card | {"precision": "int8"})  # the quantizer adds its own, of no use to anybody
+    onnx.save(model, quantized)
 
 
 def _palette_nodes(model: onnx.ModelProto) -> list[str]:
@@ -171,9 +175,6 @@ def main() -> None:
         single.unlink()
         raise ExportError(f"{single} differs from torch by {mean:.2f} CIE units on average: not kept")
     quantize(single, int8, lights)
-    model = onnx.load(int8)
-    onnx.helper.set_model_props(model, card | {"precision": "int8"})
-    onnx.save(model, int8)
     for path in (single, int8):
         distances = deviation(predictor, path, lights[:50])
         worst = np.quantile(distances, 0.99)
