@@ -46,6 +46,15 @@ def test_the_light_of_a_code_is_the_lightness_of_that_gray(space):
     assert np.abs(rgb2lab(rgb.astype(np.float64))[..., 0] - color.light_table(space)[codes]).max() < 0.01
 
 
+@pytest.mark.parametrize("depth", [8, 10, 12])
+def test_the_light_of_a_plane_is_looked_up_code_by_code(depth):
+    space = ColorSpace(depth=depth)
+    plane = np.random.default_rng(0).integers(0, 1 << depth, (9, 30)).astype(space.dtype)[:, 3:20]
+    light = color.light_from_luma(plane, space)
+    assert light.dtype == np.float32
+    assert np.array_equal(light, color.light_table(space)[plane])
+
+
 def test_middle_gray_has_the_published_lightness():
     # sRGB 119/255 is the familiar "L* = 50" gray (50.034); linear 0.18 is L* 49.496.
     assert color.light_from_gray(np.uint8([[119]]))[0, 0] == pytest.approx(50.034, abs=0.001)

@@ -286,6 +286,29 @@ def test_exact_lightness_follows_each_reused_frame():
     assert np.all(other.luma == one.luma + 1)
 
 
+def test_true_colors_survive_the_way_and_stay_in_their_place():
+    class Oracle(FakeBackend):
+        def predict(self, light_N1hw, *, vividness):
+            _, _, height, width = light_N1hw.shape
+            small = cv2.resize(lab(source)[..., 1:], (width // 4, height // 4), interpolation=cv2.INTER_AREA)
+            prediction = super().predict(light_N1hw, vividness=vividness)
+            prediction.ab_N2hw[0] = np.moveaxis(small, -1, 0)
+            return prediction
+
+    source = colorful(seed=3)
+    smooth = [cv2.GaussianBlur(plane, (0, 0), 4) for plane in source.chroma]
+    source = replace(source, chroma=tuple((plane // 3 + 85).astype(np.uint8) for plane in smooth))  # well inside sRGB
+    (colored,) = Colorizer(Oracle(), when_colored=WhenColored.REPLACE)([source])
+
+    def error(down, across):
+        pairs = zip(colored.chroma, source.chroma, strict=True)
+        moved = [np.abs(np.roll(ours, (down, across), (0, 1)).astype(int) - theirs) for ours, theirs in pairs]
+        return np.mean([plane[6:-6, 6:-6].mean() for plane in moved])
+
+    assert error(0, 0) < 1
+    assert error(0, 0) < min(error(1, 0), error(-1, 0), error(0, 1), error(0, -1))
+
+
 def test_colors_that_are_no_numbers_are_an_error():
     with pytest.raises(BackendError, match=r"toy\.onnx: it predicts colors that are no numbers"):
         Colorizer(FakeBackend(color=(np.nan, 0.0)))([gray()])
