@@ -47,12 +47,17 @@ class Report:
         """One line for a person."""
         kept = f"; {self.kept} were in color already and kept it" if self.kept else ""
         time = f"{clock_time(self.seconds)} ({self.fps:.1f} fps, {self.model} on {self.backend})"
-        return f"{self.output}: {self.frames} frames in {time}{kept}"
+        return f"{self.output}: {counted(self.frames)} in {time}{kept}"
 
 
 def stages(counts: FeedSnapshot) -> Mapping[str, StageTimes]:
     """Return the part of a snapshot that tells where the time went."""
     return {"read": counts.read, "color": counts.color, "write": counts.write}
+
+
+def counted(frames: int) -> str:
+    """Return number and noun."""
+    return "1 frame" if frames == 1 else f"{frames} frames"
 
 
 def clock_time(seconds: float) -> str:

@@ -8,9 +8,11 @@ from fractions import Fraction
 
 import pytest
 from fakes import FakeSink, FakeSource, Tint, in_thread, picture, pictures
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from streamcolor.engine import PACKETS, STEADY, Engine, Feed
-from streamcolor.errors import BackendError, SinkError, SourceError, SourceLost
+from streamcolor.errors import BackendError, SinkError, SourceError, SourceLost, StreamcolorError
 
 pytestmark = pytest.mark.timeout(20)
 
@@ -207,6 +209,42 @@ class TestErrors:
     def test_two_feeds_of_one_name_are_a_bug(self):
         with pytest.raises(AssertionError, match="one name"):
             Engine(Tint()).run([file_feed(), file_feed()])
+
+
+class TestWhateverHappens:
+    @settings(max_examples=40, deadline=None)
+    @given(
+        scripts=st.lists(st.lists(st.sampled_from(["frame", "packet"]), max_size=40), min_size=1, max_size=3),
+        fault=st.sampled_from([None, "source", "model", "open", "write", "finish", "stop"]),
+        at=st.integers(0, 30),
+        batch=st.integers(1, 5),
+        depth=st.integers(1, 4),
+        wait=st.sampled_from([0.0, 0.001]),
+    )
+    def test_every_run_ends_and_only_whole_outputs_are_finished(self, *, scripts, fault, at, batch, depth, wait):
+        error = StreamcolorError("the fault")
+        model = Tint(error=error, after=at) if fault == "model" else Tint()
+        engine = Engine(model, batch=batch, depth=depth, wait=wait)
+        sinks = [FakeSink(fail=fault if number == 0 else None, error=error, after=at) for number in range(len(scripts))]
+        if fault in {"source", "stop"}:
+            scripts[0].insert(min(at, len(scripts[0])), error if fault == "source" else engine.stop)
+        feeds = [
+            file_feed(FakeSource(str(number), script), sink, name=str(number))
+            for number, (script, sink) in enumerate(zip(scripts, sinks, strict=True))
+        ]
+        try:
+            engine.run(feeds)
+        except StreamcolorError:
+            assert fault not in {None, "stop"}
+        for script, sink in zip(scripts, sinks, strict=True):
+            assert sink.calls.count("close") <= 1
+            order = [frame.pts for frame in sink.frames]
+            assert order == sorted(order)
+            if "finish" in sink.calls:
+                assert len(sink.items) == sum(step in ("frame", "packet") for step in script)
+            if fault is None:
+                assert sink.calls[-2:] == ["finish", "close"]
+        assert no_thread_is_left()
 
 
 class TestStop:

@@ -53,6 +53,10 @@ def test_the_summary_is_one_line_with_the_figures(report):
     assert text == "out.mkv: 100 frames in 0:08 (12.5 fps, tiny on onnx); 25 were in color already and kept it"
 
 
+def test_one_frame_is_one_frame(report):
+    assert "1 frame in" in Report(**vars(report) | {"frames": 1, "kept": 0}).summary()
+
+
 def test_a_run_without_time_has_no_speed(report):
     assert Report(**vars(report) | {"seconds": 0.0}).fps == 0.0
 
