@@ -2,6 +2,7 @@
 
 import ast
 import io
+import os
 import re
 import shutil
 import subprocess
@@ -178,3 +179,10 @@ class TestRepository:
 
     def test_the_networks_keep_the_wheel_under_20_megabytes(self):
         assert sum(path.stat().st_size for path in PACKAGE.rglob("*") if path.is_file()) < 20_000_000
+
+    def test_continuous_integration_runs_the_readmes_own_test_command(self):
+        blocks = re.findall(r"^```bash\n(.*?)^```$", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE)
+        assert "pytest" in blocks[1]
+        assert "constraints.txt" in blocks[1]
+        assert "second ```bash block" in (ROOT / ".ci" / "run").read_text()
+        assert os.access(ROOT / ".ci" / "run", os.X_OK)
