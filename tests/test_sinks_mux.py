@@ -276,6 +276,18 @@ def test_hevc_is_quiet_and_readable(tmp_path, capfd):
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize("frames", [1, 2, 3, 5])
+@pytest.mark.parametrize("preset", ["ultrafast", "medium"])
+def test_a_film_shorter_than_what_hevc_reorders_has_its_times(tmp_path, frames, preset):
+    heap = [bytearray(b"\xa5" * (1 << 16)) for _ in range(64)]  # what libx265 finds in its memory
+    del heap
+    write_drawn(MuxSink(tmp_path / "a.mp4", codec="libx265", preset=preset), info_of(), frames)
+    times = [pts for pts, _ in read_frames(tmp_path / "a.mp4")]
+    assert times == [times[0] + index * times[-1] / max(1, frames - 1) for index in range(frames)]
+    with av.open(str(tmp_path / "a.mp4")) as film:
+        assert all(abs(packet.dts * packet.time_base) < 1 for packet in film.demux() if packet.size)
+
+
 def test_quality_and_speed_settings_reach_the_encoder(tmp_path):
     noise = info_of((128, 96))
     sizes = {}

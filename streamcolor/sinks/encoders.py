@@ -2,7 +2,7 @@
 
 import difflib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -191,3 +191,16 @@ def _exists(name: str) -> bool:
     except UnknownCodecError:
         return False
     return True
+
+
+def repair_order(context: "VideoCodecContext", packets: "Sequence[av.Packet[Any]]") -> None:
+    """Give the packets of a whole film decoding times, where the encoder has left them undefined.
+
+    libx265 does so with fewer pictures than it reorders: what stands there is whatever was in its memory.
+    """
+    times = sorted(packet.pts or 0 for packet in packets)
+    if context.name != "libx265" or not times:
+        return
+    late = max(time - (packet.pts or 0) for time, packet in zip(times, packets, strict=True))
+    for time, packet in zip(times, packets, strict=True):
+        packet.dts = time - late

@@ -52,6 +52,7 @@ class MuxSink:
         self._file: PartialFile | Pipe | None = None
         self._output: OutputContainer | None = None
         self._waiting = Waiting()
+        self._begun = False  # the encoder has given a packet
         self.warnings: tuple[str, ...] = ()
 
     def open(self, info: StreamInfo) -> None:
@@ -84,13 +85,18 @@ class MuxSink:
             self._check(item)
             pts = self._clock.place(item.pts)
             picture = to_picture(item, self._layout, time_base=self._info.time_base, pts=pts, duration=self._duration)
-            self._mux_video(self._encode(picture))
+            packets = self._encode(picture)
+            self._begun = self._begun or bool(packets)
+            self._mux_video(packets)
 
     def finish(self) -> None:
         """Write what the encoder still holds and the index, and give the file its name."""
         assert self._output is not None
         assert self._file is not None
-        self._mux_video(self._encode(None))
+        packets = self._encode(None)
+        if not self._begun:
+            encoders.repair_order(self._video.codec_context, packets)
+        self._mux_video(packets)
         if self._clock.last is None:
             raise SinkError(f"cannot write {shown(self._path)}: not one picture arrived")
         self._mux(self._waiting.until(float("inf")))
