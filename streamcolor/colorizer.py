@@ -16,7 +16,7 @@ from streamcolor.chroma import brightened, enlarge, network_size, quarter, shrin
 from streamcolor.color import Floats, chroma_from_ab, light_from_luma, luma_shift
 from streamcolor.errors import BackendError, ConfigError
 from streamcolor.frames import ColorSpace, Frame, Plane
-from streamcolor.gate import ColorJudge, Cuts, barely_differs, tiny_luma
+from streamcolor.gate import NEXT, STILL, ColorJudge, Cuts, barely_differs, tiny_luma
 
 VIVIDNESS: Final = 0.5  # of a network that does not say what suits it
 
@@ -144,7 +144,8 @@ class Colorizer:
 
     def _serves(self, coloring: _Coloring, small: Plane, age: int) -> bool:
         if self._every == "auto":
-            return barely_differs(small, coloring.small_hw, coloring.space.depth)
+            limits = NEXT if age == 1 else STILL
+            return barely_differs(small, coloring.small_hw, coloring.space.depth, limits=limits)
         return age < self._every
 
     def _count(self, *, kept: bool, reused: bool, cut: bool) -> None:

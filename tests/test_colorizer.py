@@ -166,8 +166,14 @@ def test_a_still_picture_is_predicted_once_and_shares_its_planes():
 
 def test_a_changed_picture_is_predicted_again():
     backend = FakeBackend()
-    Colorizer(backend)([gray(0, level=0.4), gray(1, level=0.43), gray(2, level=0.43)])
+    Colorizer(backend)([gray(0, level=0.4), gray(1, level=0.45), gray(2, level=0.45)])
     assert backend.pictures == 2
+
+
+def test_a_little_motion_is_predicted_on_every_other_frame():
+    backend = FakeBackend()
+    Colorizer(backend)([gray(pts, level=0.3 + 4 * pts / 255) for pts in range(9)])  # four codes a frame
+    assert backend.pictures == 5
 
 
 def test_slow_drift_is_not_overlooked():

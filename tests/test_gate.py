@@ -12,7 +12,18 @@ from hypothesis import strategies as st
 
 from streamcolor.color import rgb_from_lab, ycbcr_from_rgb
 from streamcolor.frames import ColorSpace, Frame, Matrix
-from streamcolor.gate import TO_COLOR, TO_GRAY, ColorJudge, Cuts, barely_differs, spread_and_tint, tiny_luma
+from streamcolor.gate import (
+    LOOKS,
+    NEXT,
+    SETTLED,
+    TO_COLOR,
+    TO_GRAY,
+    ColorJudge,
+    Cuts,
+    barely_differs,
+    spread_and_tint,
+    tiny_luma,
+)
 
 SPACE = ColorSpace(Matrix.BT601)
 SIZE = (192, 320)
@@ -155,6 +166,21 @@ def test_blue_sky_in_a_color_film_is_color_and_a_blue_print_is_not():
     assert judged(ColorJudge(), [blue, blue, blue]) == [False] * 3
 
 
+def test_a_settled_judgment_is_checked_now_and_then_and_still_changes_in_time():
+    answers = judged(ColorJudge(), [scene(6, chroma=0)] * (SETTLED + 9) + [scene(6)] * (LOOKS + TO_COLOR))
+    assert answers[: SETTLED + 9] == [False] * (SETTLED + 9)
+    assert answers[-1]
+
+
+def test_a_settled_judgment_is_measured_on_every_fourth_frame_only(monkeypatch):
+    one, measured = frame(scene(6)), []
+    judge = ColorJudge()
+    monkeypatch.setattr("streamcolor.gate.spread_and_tint", lambda *_: measured.append(1) or (9.0, 0.0))
+    for _ in range(SETTLED + 40):
+        judge(tiny(one), one, cut=False)
+    assert len(measured) == 1 + SETTLED + 39 // LOOKS
+
+
 @given(st.lists(st.floats(0, 12), min_size=1, max_size=80))
 @settings(max_examples=60, deadline=None)
 def test_a_judgment_never_flickers(chromas):
@@ -206,9 +232,12 @@ def test_noise_barely_differs_and_a_moved_object_does(depth):
     assert barely_differs(still, moved, depth) == barely_differs(moved, still, depth)
 
 
-def test_everything_a_little_brighter_differs():
+def test_everything_a_little_brighter_differs_unless_it_is_the_very_next_frame():
     still = frame(scene(16, chroma=0)).luma
-    assert not barely_differs(still, (still + 3).astype(np.uint8), 8)
+    brighter = (still + 3).astype(np.uint8)
+    assert not barely_differs(still, brighter, 8)
+    assert barely_differs(still, brighter, 8, limits=NEXT)
+    assert not barely_differs(still, (still + 9).astype(np.uint8), 8, limits=NEXT)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (32, 32)])
