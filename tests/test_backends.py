@@ -88,7 +88,7 @@ def test_only_the_latest_compiled_sizes_are_kept(toy):
     for width in range(1, 12):
         backend.predict(lights(width=32 * width), vividness=1)
     assert len(backend._requests) == 8
-    assert (32, 32 * 11) in backend._requests
+    assert (32, 32 * 11, 1) in backend._requests
 
 
 def test_both_runtimes_agree(toy):
