@@ -1,16 +1,15 @@
 """Compare coloring with a plain transcode (the limit) and with the usual OpenCV loop."""
 
 import argparse
+import os
 import sys
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import av
 from clips import grey_clip
 from measure import interleaved, median, ratio, run, write
-
-from streamcolor.backends import open_backend
-from streamcolor.chroma import network_size
 
 HERE = Path(__file__).parent
 
@@ -36,8 +35,6 @@ def compare(clip: Path, frames: int, rounds: int, opencv_rounds: int) -> dict[st
     """Measure the three programs on one clip."""
     with av.open(str(clip)) as container:
         width, height = container.streams.video[0].width, container.streams.video[0].height
-    network = open_backend("openvino", "tiny-fp32").network
-    small = network_size(width, height, pixels=network.pixels, stride=network.stride)
     out = clip.with_name("out.mp4")
     python, ours = sys.executable, [sys.executable, "-m", "streamcolor", "run", str(clip), str(out), "-y", "--quiet"]
     programs = {
@@ -45,22 +42,24 @@ def compare(clip: Path, frames: int, rounds: int, opencv_rounds: int) -> dict[st
         "streamcolor": lambda: run(ours),
         "streamcolor, every frame": lambda: run([*ours, "--every", "1"]),
     }
-    loop = [python, str(HERE / "opencv_route.py"), str(clip), str(out), str(network.path), *map(str, small)]
-    short = interleaved({**programs, "opencv": lambda: run(loop)}, opencv_rounds)
+    loop = [python, str(HERE / "opencv_route.py"), str(clip), str(out)]
+    loops = {
+        f"OpenCV loop, {runtime}": partial(run, [*loop, runtime], env={"OMP_NUM_THREADS": str(os.cpu_count())})
+        for runtime in ("openvino", "torch")
+    }
+    short = interleaved({**programs, **loops}, opencv_rounds)
     costs = interleaved(programs, rounds)
     every = {name: [*short[name], *costs.get(name, [])] for name in short}
     return {
         "frames": frames,
         "size": [width, height],
-        "network_size": list(small),
         "milliseconds_per_frame": {
             name: {what: round(median(costs, what) / frames * 1000, 2) for what in ("wall", "cpu")}
             for name, costs in every.items()
         },
         "transcode_cpu_over_ours": ratio(every["streamcolor"], every["transcode"], "cpu"),
         "transcode_cpu_over_ours_every_frame": ratio(every["streamcolor, every frame"], every["transcode"], "cpu"),
-        "opencv_wall_over_ours": ratio(short["streamcolor"], short["opencv"], "wall"),
-        "opencv_wall_over_ours_every_frame": ratio(short["streamcolor, every frame"], short["opencv"], "wall"),
+        "opencv_wall_over_ours": {name: ratio(short["streamcolor"], short[name], "wall") for name in loops},
     }
 
 
