@@ -8,7 +8,10 @@ import cv2
 import numpy as np
 import pytest
 
-from training.data import Picture, Samples, UnusableDataError, ab_of, crop, find_pictures, is_grey, some_hints, split
+from training import data
+from training.data import survey
+from training.pictures import Picture, UnusableDataError, find_pictures, is_grey, split
+from training.samples import Samples, ab_of, crop, some_hints
 
 
 def colorful(seed=0, size=(96, 80)):
@@ -134,3 +137,58 @@ def test_hints_tell_true_colors_and_nothing_elsewhere():
     assert 0 < told.sum() < 200
     assert (hints[:2, told] == 0.5).all()
     assert (hints[:, ~told] == 0).all()
+
+
+@pytest.fixture
+def kaggle(tmp_path):
+    for part in ("train", "test"):
+        for number in range(3):
+            rgb = colorful(number)
+            write(tmp_path / "k" / f"{part}_color" / f"image{number}.jpg", rgb)
+            write(tmp_path / "k" / f"{part}_black" / f"image{number}.jpg", np.repeat(rgb[..., :1], 3, axis=2))
+    return tmp_path / "k"
+
+
+def test_gray_twins_are_passed_over_where_the_truth_lies_beside_them(kaggle):
+    assert {p.source for p in find_pictures(kaggle)} == {"train_color", "test_color"}
+    below = find_pictures(kaggle.parent)  # the same as one collection among others
+    assert {p.name.split("/")[1] for p in below} == {"train_color", "test_color"}
+
+
+def test_a_folder_that_is_only_called_black_stays(tmp_path):
+    write(tmp_path / "train_black" / "horse.png", colorful())
+    assert len(find_pictures(tmp_path)) == 1
+
+
+def test_a_test_part_is_never_trained_on_whatever_is_held_back(kaggle):
+    write(kaggle / "birds" / "b.png", colorful(9))
+    for held_back, expected in [([], {"test_color"}), (["birds"], {"test_color", "birds"})]:
+        training, validation = split(find_pictures(kaggle), held_back, 0.5)
+        assert {p.source for p in validation} == expected
+        assert "train_color" in {p.source for p in training}
+        assert not any(p.test for p in training)
+
+
+def test_a_survey_counts_each_source_and_names_the_damaged(folder):
+    found = survey(find_pictures(folder))
+    assert list(found) == ["cats", "dogs", "grey"]
+    assert (found["cats"].read, found["cats"].usable) == (4, 3)
+    assert found["cats"].damaged == ["cats/damaged.png"]
+    assert (found["grey"].grey, found["grey"].usable) == (1, 0)
+
+
+def test_the_survey_is_a_command_that_fails_where_nothing_can_be_learned(folder, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["data", str(folder)])
+    data.main()
+    said = capsys.readouterr().out
+    assert "damaged: cats/damaged.png" in said
+    assert "all" in said
+    monkeypatch.setattr("sys.argv", ["data", str(folder / "grey")])
+    with pytest.raises(SystemExit, match="nothing that colors"):
+        data.main()
+
+
+def test_a_survey_of_a_sample_looks_at_so_many(folder, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["data", str(folder), "--sample", "5"])
+    data.main()
+    assert "6 pictures, of which 5 are looked at" in capsys.readouterr().out

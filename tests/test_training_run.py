@@ -15,8 +15,8 @@ from streamcolor.errors import BackendError
 from streamcolor.nets.rebuild import rebuild
 from training import train as training
 from training.config import BadSettingsError, Settings, load
-from training.data import find_pictures
 from training.export import deviation, export, lights_of, load_checkpoint, quantize
+from training.pictures import find_pictures
 
 STRENGTH = {"boost": 0.5, "sharpness": 1.0, "spread": 12.0}
 CARD = {"name": "test", "stride": "64", "pixels": "4096", "precision": "fp32"}

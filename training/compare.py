@@ -14,9 +14,9 @@ from rich.progress import track
 
 from streamcolor.picture import Model, load_model
 
-from .data import Picture, find_pictures
 from .evaluate import gray_of
 from .figures import ciede2000
+from .pictures import Picture, find_pictures
 
 MEAN, P99 = 1.0, 4.0
 

@@ -17,9 +17,10 @@ from skimage.metrics import structural_similarity
 
 from streamcolor.picture import Model, load_model
 
-from .data import Picture, Rgb, find_pictures
 from .figures import ciede2000, colorfulness, psnr
+from .pictures import Picture, find_pictures
 from .sheet import write_sheet
+from .stills import Rgb
 
 VIVIDNESS = (0.0, 0.5)  # the mean color, for PSNR; the default, for the rest
 

@@ -24,8 +24,8 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from streamcolor.nets.autoencoder import SHAPES, Autoencoder, Predictor
 from streamcolor.nets.rebuild import STORED_HALF, fold_batch_norms
 
-from .data import Picture, find_pictures, usable
 from .degrade import luma
+from .pictures import Picture, find_pictures, usable
 
 CALIBRATION = 200  # pictures
 TOLERANCE = 0.25  # CIE units that a,b may differ at most from torch on average, half-precision weights included

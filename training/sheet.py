@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from .data import Rgb
+from .stills import Rgb
 
 CELL = 176  # pixels: the side of the square that each picture is fitted into
 

@@ -18,8 +18,9 @@ from torch.utils.data import DataLoader, Subset
 from streamcolor.nets.autoencoder import SHAPES, Autoencoder
 
 from .config import Settings, load
-from .data import Samples, ab_of, find_pictures, split, usable
 from .loss import ColorLoss, make_palette, make_prior, sampled_ab
+from .pictures import find_pictures, split, usable
+from .samples import Samples, ab_of
 from .validate import validate
 
 

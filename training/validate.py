@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from streamcolor.nets.autoencoder import Autoencoder
 
-from .data import Picture, Rgb, usable
 from .degrade import luma
 from .figures import colorfulness, psnr, with_chroma
+from .pictures import Picture, usable
 from .sheet import write_sheet
 
 SIDE = 160  # pixels, short side: what a picture is brought to
@@ -23,7 +23,7 @@ def validate(network: Autoencoder, pictures: Sequence[Picture], *, sheet: Path, 
     training = network.training
     network.eval()
     gains, ours, truths = [], [], []
-    rows: list[list[Rgb]] = []
+    rows: list[list[NDArray[np.uint8]]] = []
     for _, rgb in usable(pictures, count):
         truth, grey, colored = colorize(network, rgb)
         gains.append(psnr(truth, colored) - psnr(truth, grey))
