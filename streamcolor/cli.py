@@ -194,12 +194,13 @@ def examine() -> None:
 
 def _run(settings: "Settings", *, quiet: bool, json: str | None) -> int:
     """Do the work and give the exit code."""
-    from streamcolor.paths import check_paths  # noqa: PLC0415
+    from streamcolor.paths import check_report  # noqa: PLC0415
     from streamcolor.progress import progress  # noqa: PLC0415
     from streamcolor.wiring import Job  # noqa: PLC0415
 
-    check_paths(settings.input, settings.output, report=None if json == "-" else json)
     job = Job(settings)
+    if json not in (None, "-"):
+        check_report(json, settings.input, settings.output)
     with _stopped_by_signals(job) as signals, progress(sys.stderr, quiet=quiet) as show:
         report = job.run(show)
     if signals and not report.finished:

@@ -6,28 +6,31 @@ from pathlib import Path
 from streamcolor.errors import ConfigError, SourceError
 from streamcolor.sinks.images import PICTURE_SUFFIXES
 from streamcolor.sources.images import SUFFIXES
+from streamcolor.urls import shown
 
 PROTOCOL = re.compile(r"[a-z][a-z0-9+.]+:", re.IGNORECASE)  # one letter is a drive, not a protocol
 
 
-def check_paths(source: str, target: str, *, report: str | None = None) -> None:
-    """Raise, before anything is touched, if two of the names are one file, or if they do not go together.
+def check_paths(source: str, target: str) -> None:
+    """Raise, before anything is touched, if the two are one file, or if they do not go together.
 
     Links of both kinds are seen through.
     """
-    path = local_path(source)
-    if path is not None and not path.exists():
-        raise SourceError(f"cannot open {source}: no such file or folder")
-    if _same(source, target):
-        raise ConfigError(f"output {target} is the input {source}: name another output")
-    if report is not None:
-        if _same(report, source) or _same(report, target):
-            raise ConfigError(f"report {report} is the input or the output: name another file")
-        if not Path(report).absolute().parent.is_dir():
-            raise ConfigError(f"cannot write the report {report}: its folder does not exist")
-    if writes_picture(target) and not (reads_pictures(source) and path is not None and path.is_file()):
-        kind = "a video" if path is None or path.is_file() else "a folder"
-        raise ConfigError(f"output {target} is one picture, but {source} is {kind}: name a folder, such as colored/")
+    try:
+        _check_paths(source, target)
+    except OSError as error:  # a name that is too long, a folder that we may not look into
+        raise ConfigError(f"cannot look at {error.filename}: {error.strerror}") from error
+
+
+def check_report(report: str, source: str, target: str) -> None:
+    """Raise if a report cannot be written there, or would replace the input or the output."""
+    path = Path(report)
+    if _same(report, source) or _same(report, target):
+        raise ConfigError(f"report {report} is the input or the output: name another file")
+    if not path.absolute().parent.is_dir():
+        raise ConfigError(f"cannot write the report {report}: its folder does not exist")
+    if path.is_dir():
+        raise ConfigError(f"cannot write the report {report}: it is a folder")
 
 
 def reads_pictures(name: str) -> bool:
@@ -52,12 +55,32 @@ def local_path(name: str) -> Path | None:
     """Return the path of a local file or folder; None for a URL, a pipe or a device's address."""
     if name == "-":
         return None
-    path = Path(name)
-    if path.exists() or not PROTOCOL.match(name):
-        return path
-    if name.startswith("file:"):
-        return Path(name.removeprefix("file:").removeprefix("//"))
-    return None
+    path = Path(plain(name))
+    if PROTOCOL.match(str(path)) and ("://" in name or not path.exists()):
+        return None
+    return path
+
+
+def plain(name: str) -> str:
+    """Return a name without FFmpeg's prefix for files, unless there is a file that is called so."""
+    if not name.startswith("file:") or Path(name).exists():
+        return name
+    return name.removeprefix("file:").removeprefix("//")
+
+
+def _check_paths(source: str, target: str) -> None:
+    path = local_path(source)
+    if path is not None and not path.exists():
+        raise SourceError(f"cannot open {source}: no such file or folder")
+    if target != "-" and local_path(target) is None:
+        raise ConfigError(f"output {shown(target)} is an address: name a file, a folder/ or - for standard output")
+    if _same(source, target):
+        raise ConfigError(f"output {target} is the input {source}: name another output")
+    if writes_picture(target) and not (reads_pictures(source) and path is not None and path.is_file()):
+        kind = "a video" if path is None or path.is_file() else "a folder"
+        raise ConfigError(
+            f"output {target} is one picture, but {shown(source)} is {kind}: name a folder, such as colored/"
+        )
 
 
 def _same(one: str, other: str) -> bool:

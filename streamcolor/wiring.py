@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -11,7 +12,7 @@ from streamcolor.backends import Backend, open_backend
 from streamcolor.colorizer import Colorizer, Lightness, WhenColored
 from streamcolor.engine import Engine, Feed
 from streamcolor.metrics import FeedSnapshot
-from streamcolor.paths import check_paths, reads_pictures, writes_folder, writes_picture
+from streamcolor.paths import check_paths, plain, reads_pictures, writes_folder, writes_picture
 from streamcolor.report import Report, stages
 from streamcolor.settings import Settings
 from streamcolor.sinks import Sink
@@ -73,7 +74,7 @@ class Job:
 
     def __init__(self, settings: Settings) -> None:
         check_paths(settings.input, settings.output)
-        self._settings = settings
+        self._settings = replace(settings, input=plain(settings.input), output=plain(settings.output))
         self._engine: Engine | None = None
         self._stopped = False
 

@@ -5,7 +5,15 @@ import os
 import pytest
 
 from streamcolor.errors import ConfigError, SourceError
-from streamcolor.paths import check_paths, local_path, reads_pictures, writes_folder, writes_picture
+from streamcolor.paths import (
+    check_paths,
+    check_report,
+    local_path,
+    plain,
+    reads_pictures,
+    writes_folder,
+    writes_picture,
+)
 
 
 @pytest.fixture
@@ -64,14 +72,39 @@ def test_a_missing_input_is_told_at_once(tmp_path):
         check_paths(str(tmp_path / "none.mkv"), "-")
 
 
-@pytest.mark.parametrize("report", ["film.mkv", "out.mkv", "none/report.json"])
+@pytest.mark.parametrize("report", ["film.mkv", "out.mkv", "none/report.json", "."])
 def test_a_report_does_not_replace_a_film(film, report):
     with pytest.raises(ConfigError, match="report"):
-        check_paths(str(film), str(film.with_name("out.mkv")), report=str(film.parent / report))
+        check_report(str(film.parent / report), str(film), str(film.with_name("out.mkv")))
 
 
 def test_a_report_beside_the_output_is_fine(film):
-    check_paths(str(film), "-", report=str(film.with_name("report.json")))
+    check_report(str(film.with_name("report.json")), str(film), "-")
+
+
+@pytest.mark.parametrize("target", ["rtsp://guard:s3cret@gate/1", "pipe:1", "https://example.org/out.mp4?token=s3cret"])
+def test_an_address_is_no_output(film, target):
+    with pytest.raises(ConfigError, match="is an address: name a file") as caught:
+        check_paths(str(film), target)
+    assert "s3cret" not in str(caught.value)
+
+
+def test_no_message_tells_a_password(tmp_path):
+    with pytest.raises(ConfigError, match="gate/1 is a video") as caught:
+        check_paths("rtsp://guard:s3cret@gate/1", str(tmp_path / "out.png"))
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".png", "/"])
+def test_a_name_that_no_file_can_have_is_told_in_a_line(film, suffix):
+    long = "a" * 300 + suffix
+    for source, target in ((long, "out.mkv"), (str(film), long)):
+        with pytest.raises(ConfigError, match=r"cannot look at a*.*: File name too long"):
+            check_paths(source, target)
+
+
+def test_an_address_may_be_longer_than_a_path():
+    assert local_path("https://example.org/" + "a/" * 5000) is None
 
 
 def test_many_pictures_do_not_fit_into_one(film, tmp_path):
@@ -117,3 +150,10 @@ def test_kinds_are_told_by_name_and_by_what_is_there(tmp_path):
     assert writes_folder(str(tmp_path))
     assert writes_folder("not there yet/")
     assert not writes_folder("not there yet")
+
+
+def test_a_file_may_be_named_as_ffmpeg_does(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert plain("file:scan.png") == plain("file://scan.png") == "scan.png"
+    (tmp_path / "file:scan.png").touch()
+    assert plain("file:scan.png") == "file:scan.png"

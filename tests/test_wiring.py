@@ -114,6 +114,10 @@ class TestPictures:
         assert colored.shape == (24, 32, 3)
         assert (colored[..., 0] != colored[..., 2]).any()
 
+    def test_files_may_be_named_as_ffmpeg_does(self, pictures, network):
+        colorize(f"file:{pictures / 'scan 1.png'}", f"file:{pictures.parent / 'color.png'}", model=network)
+        assert files(pictures.parent) == ["color.png", "pictures"]
+
     def test_a_folder_becomes_a_folder_of_the_same_names(self, pictures, network):
         target = f"{pictures.parent}/color/"
         assert colorize(pictures, target, model=network).frames == 3
