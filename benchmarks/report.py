@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = ("README.md", "docs/figures.md", "streamcolor/models/tiny.md")
+DOCUMENTS = ("README.md", "docs/figures.md", "docs/adr/0001-runtime.md", "streamcolor/models/tiny.md")
 BLOCK = re.compile(r"(<!-- figures: (\S+) -->\n).*?(<!-- /figures -->)", re.DOTALL)
 
 
