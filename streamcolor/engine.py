@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 from streamcolor.channel import Batcher, Channel, Lane, WhenFull
 from streamcolor.errors import SinkError, SourceError
 from streamcolor.frames import Frame, Item, StreamInfo
-from streamcolor.metrics import FeedCounters, FeedSnapshot, Stage, timed
+from streamcolor.metrics import FeedCounts, Stage, timed
 
 if TYPE_CHECKING:
     from streamcolor.sinks import Sink
@@ -25,7 +25,7 @@ STEADY = 60.0  # seconds; a session that lived this long starts again at the sho
 PACKETS = 256  # compressed packets of a session that may wait for its sink
 
 Clock: TypeAlias = Callable[[], float]
-Watch: TypeAlias = Callable[[Mapping[str, FeedSnapshot]], None]
+Watch: TypeAlias = Callable[[Mapping[str, FeedCounts]], None]
 
 
 class Colorize(Protocol):
@@ -87,7 +87,7 @@ class _Session:
     stream: str
     lane: Lane
     outbox: Channel[Item]
-    counters: FeedCounters
+    counters: FeedCounts
     complete: bool = False  # the source ended by itself; set before leave(), read when the outbox is empty
 
     def read(self, source: "Source", batcher: Batcher, halted: threading.Event) -> bool:
@@ -110,16 +110,16 @@ class _Session:
         """Write until the outbox closes; finish only what is whole."""
         counters = self.counters
         try:
-            with counters.write:
+            with counters.write.busy():
                 sink.open(info)
             for item in self.outbox:
-                with counters.write:
+                with counters.write.busy():
                     sink.write(item)
                 if isinstance(item, Frame):
                     counters.written(item.pts)
                     batcher.written(self.stream)
             if self.complete and not self.outbox.cut:
-                with counters.write:
+                with counters.write.busy():
                     sink.finish()
                 counters.finished += 1
         finally:
@@ -141,7 +141,7 @@ class Engine:
         self._clock = clock
         self._batcher = Batcher(batch, wait, depth)
         self._sessions: dict[str, _Session] = {}
-        self._counters: dict[str, FeedCounters] = {}
+        self._counters: dict[str, FeedCounts] = {}
         self._halted = threading.Event()
         self._ends: SimpleQueue[Worker | None] = SimpleQueue()  # workers that ended; None: stop was asked for
 
@@ -150,7 +150,7 @@ class Engine:
 
         `watch` is called in this thread with a snapshot every `every` seconds and once at the end.
         """
-        self._counters = {feed.name: FeedCounters() for feed in feeds}
+        self._counters = {feed.name: FeedCounts() for feed in feeds}
         assert len(self._counters) == len(feeds), "two feeds of one name"
         workers: list[Worker] = []
         failed: Worker | None = None
@@ -176,7 +176,7 @@ class Engine:
         """
         self._ends.put(None)
 
-    def snapshot(self) -> dict[str, FeedSnapshot]:
+    def snapshot(self) -> dict[str, FeedCounts]:
         """Give each feed's counts of this moment."""
         return {name: counters.snapshot() for name, counters in list(self._counters.items())}
 
@@ -260,20 +260,19 @@ class Engine:
         return error
 
     def _color_all(self) -> None:
-        stage = Stage()
         for frames, over in self._batcher:
             if frames:
-                wall, cpu = stage.wall, stage.cpu
-                with stage:
+                spent = Stage()
+                with spent.busy():
                     colored = self._colorize(frames)
-                share = 1 / len(frames)
-                self._send(frames, colored, (stage.wall - wall) * share, (stage.cpu - cpu) * share)
+                self._send(frames, colored, spent)
             for stream in over:
                 self._colorize.forget(stream)
                 if session := self._sessions.get(stream):
                     session.outbox.close()
 
-    def _send(self, frames: Sequence[Frame], colored: Sequence[Frame], wall: float, cpu: float) -> None:
+    def _send(self, frames: Sequence[Frame], colored: Sequence[Frame], spent: Stage) -> None:
+        wall, cpu = spent.wall / len(frames), spent.cpu / len(frames)
         for before, after in zip(frames, colored, strict=True):
             assert before.stream == after.stream, (before.stream, after.stream)
             assert before.pts == after.pts, (before.pts, after.pts)

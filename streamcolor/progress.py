@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TextIO, TypeAlias
 
-from streamcolor.metrics import FeedSnapshot
+from streamcolor.metrics import FeedCounts
 from streamcolor.report import clock_time
 
 Clock: TypeAlias = Callable[[], float]
-Show: TypeAlias = Callable[[FeedSnapshot], None]
+Show: TypeAlias = Callable[[FeedCounts], None]
 
 LINE_EVERY = 5.0  # seconds between lines where there is no terminal
 
@@ -26,7 +26,7 @@ def progress(stream: TextIO, *, quiet: bool = False, clock: Clock = time.monoton
         yield _Lines(stream, clock)
 
 
-def status(counts: FeedSnapshot, elapsed: float) -> str:
+def status(counts: FeedCounts, elapsed: float) -> str:
     """Frames, frames per second and the time left, as far as they are known."""
     frames = counts.write.frames
     of = f"/{counts.expected}" if counts.expected else ""
@@ -36,7 +36,7 @@ def status(counts: FeedSnapshot, elapsed: float) -> str:
     return f"{frames}{of} frames, {fps:.1f} fps{left}"
 
 
-def _nothing(_: FeedSnapshot) -> None:
+def _nothing(_: FeedCounts) -> None:
     """Show nothing."""
 
 
@@ -47,7 +47,7 @@ class _Lines:
         self._stream, self._clock = stream, clock
         self._began = self._printed = clock()
 
-    def __call__(self, counts: FeedSnapshot) -> None:
+    def __call__(self, counts: FeedCounts) -> None:
         now = self._clock()
         if now - self._printed < LINE_EVERY:
             return
@@ -67,7 +67,7 @@ def _bar(stream: TextIO, clock: Clock) -> Iterator[Show]:
     with bar:
         task = bar.add_task("starting", total=None)
 
-        def show(counts: FeedSnapshot) -> None:
+        def show(counts: FeedCounts) -> None:
             done = counts.done
             total = None if done is None else 1.0
             bar.update(task, total=total, completed=done or 0.0, description=status(counts, clock() - began))

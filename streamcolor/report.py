@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
-from streamcolor.metrics import FeedSnapshot, StageTimes
+from streamcolor.metrics import Stage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,7 @@ class Report:
     rescaled: int  # frames whose size had changed in the middle of the input
     seconds: float  # from the first packet read to the output closed
     loading_seconds: float  # before that: opening the network
-    stages: Mapping[str, StageTimes]  # read, color, write
+    stages: Mapping[str, Stage]  # read, color, write
     warnings: tuple[str, ...] = field(default=())
 
     @property
@@ -48,11 +48,6 @@ class Report:
         kept = f"; {self.kept} were in color already and kept it" if self.kept else ""
         time = f"{clock_time(self.seconds)} ({self.fps:.1f} fps, {self.model} on {self.backend})"
         return f"{self.output}: {counted(self.frames)} in {time}{kept}"
-
-
-def stages(counts: FeedSnapshot) -> Mapping[str, StageTimes]:
-    """Return the part of a snapshot that tells where the time went."""
-    return {"read": counts.read, "color": counts.color, "write": counts.write}
 
 
 def counted(frames: int) -> str:

@@ -11,9 +11,9 @@ from streamcolor import __version__
 from streamcolor.backends import Backend, open_backend
 from streamcolor.colorizer import Colorizer, Lightness, WhenColored
 from streamcolor.engine import Engine, Feed
-from streamcolor.metrics import FeedSnapshot
+from streamcolor.metrics import FeedCounts
 from streamcolor.paths import check_paths, plain, reads_pictures, writes_folder, writes_picture
-from streamcolor.report import Report, stages
+from streamcolor.report import Report
 from streamcolor.settings import Settings
 from streamcolor.sinks import Sink
 from streamcolor.sinks.images import ImagesSink
@@ -24,7 +24,7 @@ from streamcolor.sources.av_source import AvSource
 from streamcolor.sources.images import ImagesSource
 from streamcolor.urls import shown
 
-Watch: TypeAlias = Callable[[FeedSnapshot], None]
+Watch: TypeAlias = Callable[[FeedCounts], None]
 
 
 def colorize(
@@ -140,7 +140,7 @@ class Job:
             rescaled=found.rescaled,
             seconds=ended - loaded,
             loading_seconds=loaded - began,
-            stages=stages(counts),
+            stages={"read": counts.read, "color": counts.color, "write": counts.write},
             warnings=(*found.warnings, *(warning for sink in sinks for warning in sink.warnings)),
         )
 

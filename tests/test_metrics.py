@@ -6,13 +6,13 @@ from fractions import Fraction
 import pytest
 from fakes import info
 
-from streamcolor.metrics import FeedCounters, Stage, timed
+from streamcolor.metrics import FeedCounts, Stage, timed
 
 
 def test_a_stage_counts_the_time_between_entering_and_leaving():
     stage = Stage()
     for _ in range(2):
-        with stage:
+        with stage.busy():
             time.sleep(0.01)
     assert 0.02 <= stage.wall < 1
     assert 0 <= stage.cpu < stage.wall
@@ -20,7 +20,7 @@ def test_a_stage_counts_the_time_between_entering_and_leaving():
 
 def test_an_error_inside_a_stage_is_passed_on_and_timed():
     stage = Stage()
-    with pytest.raises(RuntimeError, match="inside"), stage:
+    with pytest.raises(RuntimeError, match="inside"), stage.busy():
         raise RuntimeError("inside")
     assert stage.wall > 0
 
@@ -29,8 +29,7 @@ def test_a_share_can_be_added():
     stage = Stage()
     stage.count(2, wall=0.5, cpu=0.25)
     stage.count(1, wall=0.5, cpu=0.25)
-    times = stage.times()
-    assert (times.frames, times.wall, times.cpu) == (3, 1.0, 0.5)
+    assert stage == Stage(frames=3, wall=1.0, cpu=0.5)
 
 
 def test_timing_passes_items_on_and_leaves_out_what_their_user_does():
@@ -60,14 +59,14 @@ def test_timing_passes_none_and_errors_on():
 
 class TestFeed:
     def test_the_part_done_is_counted_in_frames_where_their_number_is_known(self):
-        counters = FeedCounters()
+        counters = FeedCounts()
         counters.begin_session(info(frames=4, duration=99.0))
         for pts in range(3):
             counters.written(pts)
         assert counters.snapshot().done == 0.75
 
     def test_otherwise_in_time(self):
-        counters = FeedCounters()
+        counters = FeedCounts()
         counters.begin_session(info(duration=2.0, time_base=Fraction(1, 10)))
         for pts in (100, 105):
             counters.written(pts)
@@ -75,18 +74,25 @@ class TestFeed:
         assert snapshot.position == 0.5
         assert snapshot.done == 0.25
 
+    def test_a_snapshot_stays_as_it_is(self):
+        counters = FeedCounts()
+        before = counters.snapshot()
+        counters.begin_session(info())
+        counters.written(1)
+        assert before == FeedCounts()
+
     def test_a_source_without_a_length_is_never_part_done(self):
-        assert FeedCounters().snapshot().done is None
+        assert FeedCounts().snapshot().done is None
 
     def test_a_header_that_promised_too_little_does_not_lead_beyond_the_end(self):
-        counters = FeedCounters()
+        counters = FeedCounts()
         counters.begin_session(info(frames=1))
         for pts in range(3):
             counters.written(pts)
         assert counters.snapshot().done == 1.0
 
     def test_a_new_session_keeps_the_counts_and_starts_the_clock_anew(self):
-        counters = FeedCounters()
+        counters = FeedCounts()
         for _ in range(2):
             counters.begin_session(info(duration=1.0))
             counters.written(50)

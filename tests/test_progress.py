@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from fakes import info
 
-from streamcolor.metrics import FeedCounters
+from streamcolor.metrics import FeedCounts
 from streamcolor.progress import LINE_EVERY, progress, status
 
 
@@ -24,7 +24,7 @@ class Clock:
 
 
 def counts(written, expected=100, **changes):
-    counters = FeedCounters()
+    counters = FeedCounts()
     counters.begin_session(info(frames=expected))
     for pts in range(written):
         counters.written(pts)

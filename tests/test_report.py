@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from streamcolor.metrics import StageTimes
+from streamcolor.metrics import Stage
 from streamcolor.report import Report, clock_time
 
 
@@ -25,7 +25,7 @@ def report():
         rescaled=0,
         seconds=8.0,
         loading_seconds=0.51234,
-        stages={"read": StageTimes(100, 1.23456, 0.5)},
+        stages={"read": Stage(100, 1.23456, 0.5)},
         warnings=("ein Stück fehlt",),
     )
 
