@@ -5,13 +5,13 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from streamcolor.channel import Batcher, Channel, Lane, WhenFull
-from streamcolor.errors import SinkError, SourceError
+from streamcolor.errors import SinkError, SourceError, StreamcolorError
 from streamcolor.frames import Frame, Item, StreamInfo
 from streamcolor.metrics import FeedCounts, Stage, timed
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 STEADY = 60.0  # seconds; a session that lived this long starts again at the shortest retry delay
+LINGER = 2.0  # seconds that an ending run waits for a source that does not come back
 PACKETS = 256  # compressed packets of a session that may wait for its sink
 
 Clock: TypeAlias = Callable[[], float]
@@ -66,9 +67,9 @@ class Worker:
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
-    def wait(self) -> BaseException | None:
-        """Wait for its end; give what it raised."""
-        self._thread.join()
+    def wait(self, seconds: float | None = None) -> BaseException | None:
+        """Wait for its end, `seconds` at most; give what it raised."""
+        self._thread.join(seconds)
         return self.error
 
     def _run(self) -> None:
@@ -88,6 +89,7 @@ class _Session:
     lane: Lane
     outbox: Channel[Item]
     counters: FeedCounts
+    over: threading.Event = field(default_factory=threading.Event)  # the sink is closed
     complete: bool = False  # the source ended by itself; set before leave(), read when the outbox is empty
 
     def read(self, source: "Source", batcher: Batcher, halted: threading.Event) -> bool:
@@ -143,29 +145,29 @@ class Engine:
         self._sessions: dict[str, _Session] = {}
         self._counters: dict[str, FeedCounts] = {}
         self._halted = threading.Event()
+        self._stopped = False  # halted by `stop`
         self._ends: SimpleQueue[Worker | None] = SimpleQueue()  # workers that ended; None: stop was asked for
 
     def run(self, feeds: Sequence[Feed], *, watch: Watch | None = None, every: float = 0.25) -> None:
         """Work until every feed has ended, one fails for good (its error is raised), or `stop`.
 
+        Every sink is closed then. A source that stays silent is left to its thread, which closes it when it wakes.
         `watch` is called in this thread with a snapshot every `every` seconds and once at the end.
         """
         self._counters = {feed.name: FeedCounts() for feed in feeds}
         assert len(self._counters) == len(feeds), "two feeds of one name"
-        workers: list[Worker] = []
         failed: Worker | None = None
+        workers = [Worker(self._color_all, name="model", on_end=self._ends.put)]
         try:
-            workers.append(Worker(self._color_all, name="model", on_end=self._ends.put))
             workers.extend(self._reader(feed) for feed in feeds)
             failed = self._wait_for(len(feeds), watch, every)
         finally:
             self._halt()
-            for worker in workers:
-                worker.wait()
+            self._wait_for_ends(workers)
         if watch:
             watch(self.snapshot())
         for ended in [failed, *workers]:
-            if ended and ended.error:
+            if ended and ended.error and not self._is_noise(ended.error):
                 raise ended.error
 
     def stop(self) -> None:
@@ -193,9 +195,23 @@ class Engine:
                 watch(self.snapshot())
                 continue
             if ended is None or ended.error:
+                self._stopped = ended is None
                 return ended
             readers -= 1
         return None
+
+    def _wait_for_ends(self, workers: Sequence[Worker]) -> None:
+        until = time.monotonic() + LINGER
+        for session in list(self._sessions.values()):
+            session.over.wait()
+        model, *readers = workers
+        model.wait()
+        for reader in readers:
+            reader.wait(max(0.0, until - time.monotonic()))
+
+    def _is_noise(self, error: BaseException) -> bool:
+        """Return whether an error tells nothing: what sources and sinks say to being cut off."""
+        return self._stopped and isinstance(error, StreamcolorError)
 
     def _halt(self) -> None:
         # A session registers itself and then looks at the flag; we set the flag and then look at the sessions.
@@ -225,17 +241,16 @@ class Engine:
 
     def _run_session(self, feed: Feed, stream: str) -> None:
         """Read one connection to its end, while a second thread writes."""
-        counters = self._counters[feed.name]
         source = feed.connect(stream)
         try:
             sink = feed.make_sink()
-            counters.begin_session(source.info)
             lane = self._batcher.join(stream, feed.when_full)
-            session = _Session(stream, lane, Channel(PACKETS, feed.when_full), counters)
+            session = _Session(stream, lane, Channel(PACKETS, feed.when_full), self._counters[feed.name])
             self._sessions[stream] = session
-            error = self._read_and_write(session, source, sink)
+            error = None if self._halted.is_set() else self._read_and_write(session, source, sink)
         finally:
-            self._sessions.pop(stream, None)
+            if ended := self._sessions.pop(stream, None):
+                ended.over.set()
             source.close()  # only now: packets and planes on the road belong to it
         if error:
             raise error
@@ -244,10 +259,12 @@ class Engine:
         """Raise what the source raised; give what the sink raised."""
 
         def on_end(writer: Worker) -> None:
+            session.over.set()
             if writer.error:  # wake the reader: nobody will take its frames
                 session.outbox.close(discard=True)
                 self._batcher.leave(session.stream, discard=True)
 
+        session.counters.begin_session(source.info)
         work = partial(session.write, sink, source.info, self._batcher)
         writer = Worker(work, name=f"write {session.stream}", on_end=on_end)
         try:

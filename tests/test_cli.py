@@ -5,6 +5,7 @@ import io
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -211,6 +212,24 @@ class TestProcess:
             _, err = running.communicate()
         assert running.returncode == code, err
         assert err.splitlines()[-1] == b"stopped: the output is not kept"
+        assert list(folder.iterdir()) == []
+
+    def test_a_silent_server_does_not_hold_up_a_stop(self, tmp_path, network):
+        film = make_clip(tmp_path / "film.ts", frames=100, codec="libx264", size=(160, 120)).read_bytes()
+        folder = tmp_path / "out"
+        folder.mkdir()
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+            with program("run", address, folder / "film.mkv", "--model", network) as running:
+                connection, _ = server.accept()
+                connection.sendall(film[: len(film) * 2 // 3])
+                assert wait_for(lambda: list(folder.iterdir()) or running.poll() is not None)
+                began = time.monotonic()
+                running.send_signal(signal.SIGTERM)
+                _, err = running.communicate()
+                connection.close()
+        assert running.returncode == 143, err
+        assert time.monotonic() - began < 15, "the source would be given up after 30 seconds"
         assert list(folder.iterdir()) == []
 
     def test_an_impatient_second_signal_ends_it_the_hard_way(self, tmp_path, network):

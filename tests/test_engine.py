@@ -11,6 +11,7 @@ from fakes import FakeSink, FakeSource, Tint, in_thread, picture, pictures
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streamcolor import engine as engine_module
 from streamcolor.engine import PACKETS, STEADY, Engine, Feed
 from streamcolor.errors import BackendError, SinkError, SourceError, SourceLost, StreamcolorError
 
@@ -290,6 +291,48 @@ class TestStop:
 
         in_thread(lambda: lost.wait() and engine.stop())
         engine.run([live_feed(connect, retry_delays=(3600.0,))])
+
+    def test_stop_does_not_wait_for_a_silent_source(self, monkeypatch):
+        monkeypatch.setattr(engine_module, "LINGER", 0.05)
+        engine, sink, speak, closed = Engine(Tint()), FakeSink(), threading.Event(), threading.Event()
+        source = FakeSource(script=[*pictures(3), engine.stop, speak.wait, *pictures(9)])
+        source.close = closed.set
+        engine.run([file_feed(source, sink)])
+        assert sink.calls[-1] == "close"
+        assert "finish" not in sink.calls
+        assert not closed.is_set()
+        speak.set()
+        assert closed.wait(10), "its own thread closes it in the end"
+
+    def test_stop_does_not_wait_for_a_connection(self, monkeypatch):
+        monkeypatch.setattr(engine_module, "LINGER", 0.05)
+        engine, sink, answer, closed = Engine(Tint()), FakeSink(), threading.Event(), threading.Event()
+        source = FakeSource()
+        source.close = closed.set
+
+        def connect(_):
+            engine.stop()
+            answer.wait()
+            return source
+
+        engine.run([Feed("a", connect, lambda: sink)])
+        answer.set()
+        assert closed.wait(10)
+        assert sink.calls == [], "nothing is opened behind the caller's back"
+
+    @pytest.mark.parametrize("error", [SinkError("broken pipe"), SourceLost("interrupted")])
+    def test_what_is_cut_off_by_a_stop_does_not_complain(self, error):
+        engine = Engine(Tint())
+        sink = FakeSink(fail="close", error=error)
+        source = FakeSource(script=[*pictures(3), engine.stop, engine._halted.wait, error])
+        engine.run([file_feed(source, sink)])
+        assert sink.calls[-1] == "close"
+
+    def test_a_bug_is_told_even_after_a_stop(self):
+        engine = Engine(Tint())
+        sink = FakeSink(fail="close", error=TypeError("a bug"))
+        with pytest.raises(TypeError, match="a bug"):
+            engine.run([file_feed(FakeSource(script=[*pictures(3), engine.stop, engine._halted.wait]), sink)])
 
     def test_stop_takes_no_lock_so_a_signal_handler_may_call_it_anywhere(self):
         engine = Engine(Tint())
