@@ -105,6 +105,21 @@ def start() -> str:
     return table(("seconds", "median", "spread"), rows)
 
 
+def every() -> str:
+    """Return what predicting only changed pictures costs."""
+    clips = load("benchmarks/results/every.json")["clips"]
+    rows = [
+        (
+            name,
+            each["every_frame"],
+            f"{each['auto']} ({each['auto'] - each['every_frame']:+.2f})",
+            f"{each['predicted']:.0%}",
+        )
+        for name, each in clips.items()
+    ]
+    return table(("PSNR against the truth, dB", "every frame", "`--every auto`", "frames predicted"), rows)
+
+
 def runtimes() -> str:
     """Return what a prediction costs on each runtime."""
     found = load("benchmarks/results/runtimes.json")
@@ -144,7 +159,8 @@ def machine() -> str:
 
 
 BLOCKS: dict[str, Callable[[], str]] = {
-    made.__name__: made for made in (quality, quantization, speed, ratios, runtimes, memory, start, machine, summary)
+    made.__name__: made
+    for made in (quality, quantization, every, speed, ratios, runtimes, memory, start, machine, summary)
 }
 
 
