@@ -5,9 +5,9 @@ from urllib.parse import unquote
 
 _MASK = "***"
 # The second form is a password with an unescaped slash: what follows the colon is not a port.
-_USERINFO = re.compile(r"(?<=://)(?:[^/?#\s]*@|[^/?#@:\s]+:(?!\d*(?:[/?#\s]|$))[^\s]*@)")
+_USERINFO = re.compile(r"(?<=://)(?:[^/?#\n]*@|[^/?#@:\s]+:(?!\d*(?:[/?#\s]|$))[^\s]*@)")
 _SECRET_VALUE = re.compile(
-    r"([?&;][^=&;#\s]*(?:pass|pwd|token|secret|key|auth|sig|credential)[^=&;#\s]*=)[^&;#\s'\"]*", re.IGNORECASE
+    r"([?&;_][^=&;#\s]*?(?:pas|pw|token|secret|key|auth|sig|credential)[^=&;#\s]*=)[^&;#\s'\"]*", re.IGNORECASE
 )
 
 

@@ -12,6 +12,13 @@ from streamcolor.urls import hidden, shown
         ("rtsp://admin:se@cr@et@camera/live", "rtsp://***@camera/live"),
         ("rtsp://admin:sec/ret@camera/live", "rtsp://***@camera/live"),
         ("rtsp://token@camera/live", "rtsp://***@camera/live"),
+        ("rtsp://admin:my secret@camera/live", "rtsp://***@camera/live"),
+        (
+            "http://cam/videostream.cgi?loginuse=me&loginpas=secret",
+            "http://cam/videostream.cgi?loginuse=me&loginpas=***",
+        ),
+        ("http://cam/live?usr=me&pw=secret", "http://cam/live?usr=me&pw=***"),
+        ("rtsp://cam/user=admin_password=secret_stream=0.sdp", "rtsp://cam/user=admin_password=***"),
         ("http://cam/video?user=me&password=secret&x=1", "http://cam/video?user=me&password=***&x=1"),
         ("https://cdn/live.m3u8?access_token=abc.def", "https://cdn/live.m3u8?access_token=***"),
         ("https://cdn/a.mp4?X-Amz-Signature=ff&X-Amz-Credential=AK%2F1", None),
