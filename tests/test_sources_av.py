@@ -7,7 +7,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from clips import make_clip, picture_frame, read_frames, read_packets
+from clips import make_clip, picture_frame, png_bytes, read_frames, read_packets
 
 from streamcolor.errors import SourceError
 from streamcolor.frames import ColorSpace, ColorTags, Frame, Matrix, Passthrough
@@ -283,6 +283,7 @@ def test_a_film_without_video_is_refused_and_says_what_it_holds(tmp_path):
         sound = output.add_stream("pcm_s16le", rate=48000)
         frame = av.AudioFrame(samples=1024)
         frame.sample_rate = 48000
+        output.add_attachment("cover.png", "image/png", png_bytes())
         output.mux(sound.encode(frame))
         output.mux(sound.encode(None))
     with pytest.raises(SourceError, match=r"film: .*sound.mka has no video stream \(it holds: audio\)"):

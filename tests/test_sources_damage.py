@@ -28,6 +28,11 @@ def test_a_missing_file_is_named(tmp_path):
         AvSource("film", str(tmp_path / "none.mp4"))
 
 
+def test_a_name_that_is_too_long_is_an_error():
+    with pytest.raises(SourceError, match=r"film: cannot open x+\.mp4: "):
+        AvSource("film", "x" * 300 + ".mp4")
+
+
 def test_a_folder_is_not_a_video(tmp_path):
     with pytest.raises(SourceError, match="is a folder, not a video"):
         AvSource("film", str(tmp_path))
@@ -113,6 +118,29 @@ def test_a_good_film_raises_no_alarm(tmp_path, name, start):
     clip = make_clip(tmp_path / name, codec=codec, frames=30, audio=1, start=start, audio_start=start, vfr=vfr)
     _, report = read(clip)
     assert (report.warnings, report.complete) == ((), True)
+
+
+def test_recordings_that_follow_one_another_are_joined_in_step(tmp_path):
+    part = make_clip(tmp_path / "part.ts", codec="libx264", frames=50, audio=1)
+    path = tmp_path / "film.ts"
+    path.write_bytes(part.read_bytes() * 3)
+    source = AvSource("film", str(path))
+    pictures, sounds = [], []
+    for item in source:
+        if isinstance(item, Frame):
+            pictures.append(item.pts * source.info.time_base)
+        else:
+            sounds.append(item.packet.pts * item.packet.time_base)
+    report = source.report()
+    source.close()
+    assert len(pictures) == 150
+    for times in (pictures, sounds):
+        third = len(times) // 3
+        lasts = {times[third * 2 + index] - times[third + index] for index in range(third)}
+        assert len(lasts) == 1, "the third recording follows the second as a whole"
+        assert all(0 < later - earlier < 0.1 for earlier, later in pairwise(times))
+    assert pictures[100] - pictures[50] == sounds[len(sounds) // 3 * 2] - sounds[len(sounds) // 3]
+    assert "3 recordings follow one another: their times were joined" in report.warnings
 
 
 @contextmanager

@@ -1,5 +1,8 @@
 """Pictures and folders of them: all kinds, in a person's order, without tripping over a damaged one."""
 
+import errno
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -147,6 +150,21 @@ def test_a_folder_without_pictures_says_what_a_picture_is(tmp_path):
     (tmp_path / "film.mp4").touch()
     with pytest.raises(SourceError, match=r"scans: no pictures in .* \(.*\.png"):
         ImagesSource("scans", tmp_path)
+
+
+def test_a_folder_of_hidden_pictures_has_none(tmp_path):
+    save(tmp_path / "scan.png", ramp()).rename(tmp_path / "._scan.png")
+    with pytest.raises(SourceError, match="no pictures in"):
+        ImagesSource("scans", tmp_path)
+
+
+def test_a_folder_that_may_not_be_listed_is_said():
+    class Locked(type(Path())):
+        def iterdir(self):
+            raise PermissionError(errno.EACCES, "Permission denied")
+
+    with pytest.raises(SourceError, match="scans: cannot open /: Permission denied"):
+        ImagesSource("scans", Locked("/"))
 
 
 def test_a_folder_of_nothing_but_damage_is_an_error(tmp_path):

@@ -1,15 +1,16 @@
 """Reads a video with FFmpeg: its pictures decoded, every other stream as it is."""
 
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from fractions import Fraction
+from itertools import chain
 from typing import Any, TypeAlias, cast
 
 import av
 import numpy as np
 from av import VideoFrame
+from av.format import Flags
 from av.stream import Discard, Disposition, Stream
 from av.video.stream import VideoStream
 
@@ -19,12 +20,13 @@ from streamcolor.sources import SourceReport
 from streamcolor.sources.deinterlace import Deinterlace, Deinterlacer
 from streamcolor.sources.opening import open_input, reason
 from streamcolor.sources.pixels import Normalizer, has_alpha
-from streamcolor.sources.timing import Coverage, Timeline
+from streamcolor.sources.timing import Coverage, Splices, Timeline
 from streamcolor.urls import shown
 
 Packet: TypeAlias = "av.Packet[Stream]"  # generic in the stubs only
 
 _PICTURE = Disposition.attached_pic | Disposition.timed_thumbnails
+_DISCONTINUOUS = cast("int", Flags.ts_discont.value)  # formats that people join by putting files behind one another
 _GIVE_UP = 100  # unreadable packets in a row: what follows is not the film any more
 
 
@@ -67,6 +69,7 @@ class AvSource:
             self._deinterlace = Deinterlacer(deinterlace, self._time_base)
             self._timeline = self._new_timeline()
             self._coverage = self._new_coverage()
+            self._splices = Splices() if self._container.format.flags & _DISCONTINUOUS else None
             self._decoded, first = self._peek()
             codec = self._video.codec_context
             self._normalize = Normalizer(first, matrix=codec.colorspace, full=codec.color_range)
@@ -124,6 +127,8 @@ class AvSource:
             width, height = self._normalize.size
             kind = f"{width}x{height} {self._normalize.layout.name}"
             yield f"the picture changes on the way: {self._normalize.rescaled} frames were brought to {kind}"
+        if self._splices and self._splices.count:
+            yield f"{self._splices.count + 1} recordings follow one another: their times were joined"
         if self._timeline.made_up:
             yield f"{self._timeline.made_up} frames had no usable time stamp and were given the next one"
         if self._deinterlace.too_small:
@@ -136,7 +141,7 @@ class AvSource:
         covers = tuple(stream for stream in videos if stream.disposition & _PICTURE)
         films = [stream for stream in videos if stream not in covers]
         if not films:
-            kinds = ", ".join(sorted({stream.type for stream in streams})) or "nothing"
+            kinds = ", ".join(sorted({stream.type for stream in streams if stream not in covers})) or "nothing"
             raise SourceError(f"{self._name}: {shown(self._url)} has no video stream (it holds: {kinds})")
         film = next((stream for stream in films if stream.disposition & Disposition.default), films[0])
         if film.codec_context is None:
@@ -160,11 +165,11 @@ class AvSource:
     def _peek(self) -> tuple[Iterator[VideoFrame | Passthrough], VideoFrame]:
         """Decode up to the first picture and put everything back."""
         decoded = self._decode()
-        before: deque[VideoFrame | Passthrough] = deque()
+        before: list[VideoFrame | Passthrough] = []
         for item in decoded:
             before.append(item)
             if isinstance(item, VideoFrame):
-                return _replay(before, decoded), item
+                return chain(iter(before), decoded), item  # iter(), because chain would hold a list to the end
         raise SourceError(f"{self._name}: not one picture of {shown(self._url)} can be decoded: the file is damaged")
 
     def _describe(self, first: VideoFrame) -> StreamInfo:
@@ -202,6 +207,8 @@ class AvSource:
         for packet in self._packets():
             film = packet.stream_index == self._video.index
             self._unreadable += packet.is_corrupt
+            if self._splices:
+                self._splices.join(packet)
             self._coverage.packet(packet, video=film)
             if film:
                 yield from self._pictures(packet)
@@ -246,11 +253,3 @@ class AvSource:
         if primer is not None and packet.stream.type == "audio":
             yield Passthrough(self._name, primer)
         yield Passthrough(self._name, packet)
-
-
-def _replay(
-    before: deque[VideoFrame | Passthrough], rest: Iterator[VideoFrame | Passthrough]
-) -> Iterator[VideoFrame | Passthrough]:
-    while before:
-        yield before.popleft()  # unlike itertools.chain, which would keep the first picture to the end
-    yield from rest

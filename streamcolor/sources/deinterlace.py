@@ -40,15 +40,11 @@ class Deinterlacer:
             self._graph.vpush(None)
             yield from self._ready(self._graph)
 
-    @property
-    def active(self) -> bool:
-        """Whether pictures are being deinterlaced."""
-        return self._graph is not None
-
     def _wanted(self, picture: VideoFrame) -> bool:
         wanted = self._mode == "on" or (self._mode == "auto" and picture.interlaced_frame)
-        self.too_small = wanted and min(picture.width, picture.height) < _SMALLEST
-        return wanted and not self.too_small
+        small = min(picture.width, picture.height) < _SMALLEST
+        self.too_small |= wanted and small
+        return wanted and not small
 
     def _start(self, picture: VideoFrame) -> Graph:
         base, pixels = self._time_base, picture.format.name

@@ -112,14 +112,17 @@ class ImagesSource:
 
 def _listed(name: str, path: Path) -> tuple[Path, tuple[str, ...]]:
     """Return the folder and the names of the pictures in it, "2" before "10"."""
-    if path.is_file():
-        return path.parent, (path.name,)
-    if not path.is_dir():
-        raise SourceError(f"{name}: cannot open {path}: no such file or folder")
-    found = [entry.name for entry in path.iterdir() if entry.suffix.lower() in SUFFIXES and entry.is_file()]
-    if not found:
+    try:
+        if path.is_file():
+            return path.parent, (path.name,)
+        found = [file.name for file in path.iterdir() if file.suffix.lower() in SUFFIXES and file.is_file()]
+    except OSError as error:
+        why = "no such file or folder" if isinstance(error, FileNotFoundError) else error.strerror
+        raise SourceError(f"{name}: cannot open {path}: {why}") from error
+    shown = sorted((file for file in found if not file.startswith(".")), key=_natural)
+    if not shown:
         raise SourceError(f"{name}: no pictures in {path} ({', '.join(sorted(SUFFIXES))})")
-    return path, tuple(sorted((entry for entry in found if not entry.startswith(".")), key=_natural))
+    return path, tuple(shown)
 
 
 def _natural(name: str) -> tuple[list[tuple[int, str]], str]:

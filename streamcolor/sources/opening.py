@@ -1,5 +1,6 @@
 """Opening an input, and saying in one line why it cannot be opened."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,16 +18,15 @@ def open_input(
 
     Raises SourceError.
     """
-    path = Path(url)
-    local = "://" not in url and path.exists()
-    if local and path.is_dir():
+    local = "://" not in url and os.path.lexists(url)
+    if local and Path(url).is_dir():
         raise SourceError(f"{name}: {url} is a folder, not a video")
     # "file:" keeps FFmpeg from taking a name such as "12:30 gate.mkv" for a protocol.
     address = f"file:{url}" if local else url
     try:
         return av.open(address, "r", options=dict(options or {}), timeout=timeout, metadata_errors="replace")
     except av.FFmpegError as error:
-        why = _why(path if local else None, error)
+        why = _why(Path(url) if local else None, error)
         # Not "from error": a traceback would show FFmpeg's message, which quotes the whole URL.
         raise SourceError(f"{name}: cannot open {shown(url)}: {hidden(why, url)}") from None
 

@@ -40,6 +40,41 @@ class Timeline:
         return None if picture.dts is None else picture.dts - self._reorder_depth() * self._step
 
 
+class Splices:
+    """Joins recordings that follow one another in one file: where times go back, they and all later ones move on."""
+
+    _BACK = Fraction(1, 2)  # seconds; damage moves packets by less
+
+    def __init__(self) -> None:
+        self._moves = [Fraction(0)]  # seconds, of each recording
+        self._recordings: dict[int, int] = {}  # the one in which each stream is: they do not change at the same packet
+        self._ends: dict[int, Fraction] = {}
+
+    @property
+    def count(self) -> int:
+        """How many times a new recording began."""
+        return len(self._moves) - 1
+
+    def join(self, packet: "Packet[Stream]") -> None:
+        """Move a packet to its place behind the recordings before its own."""
+        moment, base = packet.pts if packet.dts is None else packet.dts, packet.time_base
+        if moment is None:
+            return
+        stream, sparse = packet.stream_index, packet.stream.type not in ("audio", "video")
+        now = self.count if sparse else self._recordings.setdefault(stream, self.count)
+        end = self._ends.get(stream)
+        if not sparse and end is not None and moment * base + self._moves[now] < end - self._BACK:
+            now += 1
+            if now > self.count:
+                self._moves.append(max(self._ends.values()) - moment * base)
+        if not sparse:
+            self._recordings[stream] = now
+            self._ends[stream] = (moment + (packet.duration or 0)) * base + self._moves[now]
+        shift = round(self._moves[now] / base)
+        packet.pts = None if packet.pts is None else packet.pts + shift
+        packet.dts = None if packet.dts is None else packet.dts + shift
+
+
 class Coverage:
     """Knows how far the packets of a file reached, and how far they should have."""
 
