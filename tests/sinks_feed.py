@@ -10,7 +10,7 @@ from clips import picture_planes, planes_of
 
 from streamcolor.frames import ColorSpace, ColorTags, Frame, Matrix, Passthrough, StreamInfo
 
-TAG = {"streamcolor": "synthetic color: a, b predicted by streamcolor 0.0, network test"}
+TAG = "synthetic color: a, b predicted by streamcolor 0.0, network test"
 
 
 def info_of(size=(64, 48), *, depth=8, shift=(1, 1), rate=25, time_base=None, full_range=False, **more):
@@ -65,6 +65,7 @@ def convert(path, sink):
 
 def _info(source, video, first):
     others = [stream for stream in source.streams if stream is not video and stream.type != "attachment"]
+    others = [stream for stream in others if stream.discard != av.stream.Discard.all]  # MP4 repeats its chapters so
     covers = [stream for stream in others if stream.disposition & 1024]
     pixels = video.codec_context.format
     matrix = first.side_data.get("DISPLAYMATRIX")
@@ -100,5 +101,5 @@ def _items(source, video):
                 space = space or _space(frame)
                 luma, *chroma = planes_of(frame)
                 yield Frame("test", frame.pts, luma, tuple(chroma), space, 0.0)
-        elif packet.size:
+        elif packet.size and packet.stream.discard != av.stream.Discard.all:
             yield Passthrough("test", packet)

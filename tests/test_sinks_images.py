@@ -99,7 +99,7 @@ def test_a_format_of_fewer_bits_is_said(tmp_path):
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".jpeg", ".webp"])
 def test_pictures_say_that_their_color_is_synthetic(tmp_path, suffix):
     info = picture_info()
-    sink = ImagesSink(tmp_path / f"a{suffix}", tag={"streamcolor": "synthetic <color> & more"})
+    sink = ImagesSink(tmp_path / f"a{suffix}", tag="synthetic <color> & more")
     write_all(sink, info, [gray(info)])
     data = (tmp_path / f"a{suffix}").read_bytes()
     assert DIGITAL_SOURCE.encode() in data
@@ -190,6 +190,25 @@ def test_a_folder_that_is_a_file_is_said(tmp_path):
     (tmp_path / "out").write_bytes(b"")
     with pytest.raises(SinkError, match="it is a file; name a folder"):
         write_all(ImagesSink(tmp_path / "out"), picture_info(), [])
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "x" * 300 + ".png"])
+def test_a_name_that_is_too_long_is_said(tmp_path, name):
+    with pytest.raises(SinkError, match="File name too long"):
+        write_all(ImagesSink(tmp_path / name), picture_info(), [])
+
+
+def test_pictures_are_all_put_in_place_or_none(tmp_path):
+    info = picture_info(names=("a.png", "b.png"))
+    sink = ImagesSink(tmp_path)
+    sink.open(info)
+    for pts in (0, 1):
+        sink.write(gray(info, pts))
+    (tmp_path / "b.png").write_bytes(b"precious")
+    with pytest.raises(SinkError, match=r"b\.png: it exists"):
+        sink.finish()
+    sink.close()
+    assert [file.name for file in tmp_path.iterdir()] == ["b.png"]
 
 
 def test_a_folder_that_refuses_files_is_said():

@@ -265,11 +265,12 @@ def test_rotation_that_a_container_cannot_hold_is_said(tmp_path):
     assert "rotation is lost: .ts cannot hold it; .mp4 and .mkv can" in sink.warnings
 
 
-def test_webm_gets_a_codec_that_keeps_ten_bits(tmp_path):
+def test_webm_gets_a_codec_that_keeps_ten_bits(tmp_path, capfd):
     sink = MuxSink(tmp_path / "a.webm")
     write_drawn(sink, info_of((128, 96), depth=10), 2)
     assert sink.warnings == ()
     assert _first(tmp_path / "a.webm").format.name == "yuv420p10le"
+    assert "info" not in capfd.readouterr().err
 
 
 def test_hevc_is_quiet_and_readable(tmp_path, capfd):

@@ -133,6 +133,52 @@ def test_the_text_track_of_mp4_chapters_needs_no_warning(tmp_path):
     assert sink.warnings == ()
 
 
+@pytest.mark.parametrize("suffix", ["mov", "mp4", "mkv"])
+def test_the_time_code_is_kept(tmp_path, suffix):
+    source = clip(tmp_path, "mov", stream_metadata={"timecode": "01:02:03:04"})
+    sink = MuxSink(tmp_path / f"output.{suffix}")
+    convert(source, sink)
+    assert sink.warnings == ()
+    with av.open(str(tmp_path / f"output.{suffix}")) as found:
+        metadata = {key.lower(): text for key, text in found.streams.video[0].metadata.items()}
+        assert metadata["timecode"] == "01:02:03:04"
+        assert [stream.type for stream in found.streams] == ["video", "audio"] + ["data"] * (suffix != "mkv")
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "mp4", "mov", "ts"])
+def test_sound_whose_times_go_back_is_left_out_and_counted(tmp_path, suffix):
+    source = clip(tmp_path, "ts")
+    sink = MuxSink(tmp_path / f"output.{suffix}")
+    with opened(source) as (info, found):
+        items = list(found)
+        sounds = [item.packet for item in items if isinstance(item, Passthrough)]
+        sounds[7].pts = sounds[7].dts = sounds[5].dts
+        write_all(sink, info, items)
+        whole = [bytes(packet) for packet in sounds[:7] + sounds[8:]]
+    assert [data for _, data in read_packets(tmp_path / f"output.{suffix}", "audio")[0]] == whole
+    assert sink.warnings == ("1 packets of audio stream 1 left out: damaged, or their times go back",)
+
+
+def test_sound_whose_content_is_damaged_is_left_out_and_counted(tmp_path):
+    """MP4 takes the headers off AAC of MPEG-TS, and cannot where there is none."""
+    source = tmp_path / "source.ts"
+    convert(make_clip(tmp_path / "source.mp4", codec="libx264", frames=30, audio=1), MuxSink(source))
+    sink = MuxSink(tmp_path / "output.mp4")
+    with opened(source) as (info, items):
+        write_all(sink, info, [without_content(item) if index == 20 else item for index, item in enumerate(items)])
+    assert sink.warnings == ("1 packets of audio stream 1 left out: damaged, or their times go back",)
+    assert len(read_frames(tmp_path / "output.mp4")) == 30
+
+
+def without_content(item):
+    """The same packet of sound, all zeros."""
+    assert item.packet.stream.type == "audio"
+    packet = av.Packet(bytes(item.packet.size))
+    packet.pts, packet.dts, packet.duration = item.packet.pts, item.packet.dts, item.packet.duration
+    packet.time_base, packet.stream = item.packet.time_base, item.packet.stream
+    return Passthrough(item.stream, packet)
+
+
 def test_chapters_that_a_container_cannot_hold_are_said(tmp_path):
     sink = MuxSink(tmp_path / "output.ts")
     convert(make_clip(tmp_path / "source.mkv", frames=5, chapters=1), sink)
@@ -212,7 +258,7 @@ def test_coloring_twice_says_it_once(tmp_path):
     convert(tmp_path / "a.mkv", MuxSink(tmp_path / "b.mkv", tag=TAG))
     with av.open(str(tmp_path / "b.mkv")) as found:
         metadata = {key.lower(): text for key, text in found.metadata.items()}
-        assert metadata["comment"] == TAG["streamcolor"]
+        assert metadata["comment"] == TAG
 
 
 def test_packets_are_written_in_step_although_the_encoder_is_late(tmp_path):

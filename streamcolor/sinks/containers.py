@@ -11,6 +11,7 @@ import av
 from av.stream import Disposition
 
 from streamcolor.errors import SinkError
+from streamcolor.urls import shown
 
 if TYPE_CHECKING:
     from av.container import OutputContainer
@@ -24,7 +25,6 @@ MUXERS: Mapping[str, str] = {
     ".webm": "webm",
     ".ts": "mpegts",
 }
-PIPE_MUXER = "matroska"  # holds every codec and needs no seeking
 TICKS: Mapping[str, Fraction] = {  # time bases that a muxer forces; the others take the source's
     "matroska": Fraction(1, 1000),
     "webm": Fraction(1, 1000),
@@ -34,21 +34,17 @@ TICKS: Mapping[str, Fraction] = {  # time bases that a muxer forces; the others 
 # its own ten seconds of lossless video would be gigabytes.
 _PATIENCE = {"max_interleave_delta": "1000000"}
 _ANY_PAYLOAD = bytes.fromhex("0000000109f0") + bytes(64)  # starts like H.264 and H.265 must in MPEG-TS
-_FRAGMENTED = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
 
 
-def muxer_of(path: str, container: str | None = None) -> str:
-    """FFmpeg's muxer for an output; raises SinkError for an unknown suffix or container."""
-    known = ", ".join(MUXERS)
-    if container is not None:
-        muxer = MUXERS.get(f".{container}", container)
-        if muxer not in MUXERS.values():
-            raise SinkError(f"cannot write {path}: unknown container {container}; known: {known}")
-        return muxer
+def muxer_of(path: str) -> str:
+    """FFmpeg's muxer for an output; raises SinkError for an address or an unknown suffix."""
     if path == "-":
-        return PIPE_MUXER
+        return "matroska"  # holds every codec and needs no seeking
+    if "://" in path:
+        raise SinkError(f"cannot write {shown(path)}: it is an address; name a file, or - for standard output")
     suffix = Path(path).suffix.lower()
     if suffix not in MUXERS:
+        known = ", ".join(MUXERS)
         raise SinkError(f"cannot write {path}: unknown suffix {suffix or '(none)'}; known: {known}, pictures and -")
     return MUXERS[suffix]
 
@@ -66,10 +62,8 @@ def default_codec(suffix: str, depth: int = 8) -> str:
 
 
 def open_muxer(file: Any, muxer: str) -> "OutputContainer":
-    """Make a muxer that writes to a file object; a pipe gets a form that needs no seeking."""
-    seekable = hasattr(file, "seek")
-    options = _PATIENCE | ({} if seekable or muxer not in ("mp4", "mov") else _FRAGMENTED)
-    return av.open(file, "w", format=muxer, container_options=options, buffer_size=1 << 16)
+    """Make a muxer that writes to a file object, which need not have seek()."""
+    return av.open(file, "w", format=muxer, container_options=_PATIENCE, buffer_size=1 << 16)
 
 
 def holds_codec(muxer: str, codec: str) -> bool:

@@ -60,7 +60,7 @@ class Layout:
 
 def known_encoders() -> tuple[str, ...]:
     """List the useful video encoders of the installed FFmpeg."""
-    return tuple(name for name in USEFUL if _exists(name))
+    return tuple(name for name in USEFUL if name in av.codecs_available)
 
 
 def find_encoder(name: str) -> av.Codec:
@@ -131,6 +131,7 @@ def encoder_options(
     codec: av.Codec, *, crf: float | None, preset: str | None, options: Mapping[str, str]
 ) -> dict[str, str]:
     """Collect the options for an encoder: ours, quality and preset where it has them, then the user's."""
+    os.environ.setdefault("SVT_LOG", "1")  # errors only: libsvtav1 has no option for it
     supported = {option.name: option for option in codec.create("video").supported_options.private}
     chosen = dict(_DEFAULTS.get(codec.name, {}))
     if crf is not None and "crf" in supported:
@@ -183,14 +184,6 @@ def _warnings(codec: av.Codec, info: StreamInfo, wanted: Layout, layout: Layout)
 
 def _keeps(name: str, wanted: Layout) -> bool:
     return any((layout.depth, layout.shift) == (wanted.depth, wanted.shift) for layout in layouts(av.Codec(name, "w")))
-
-
-def _exists(name: str) -> bool:
-    try:
-        av.Codec(name, "w")
-    except UnknownCodecError:
-        return False
-    return True
 
 
 def repair_order(context: "VideoCodecContext", packets: "Sequence[av.Packet[Any]]") -> None:

@@ -1,6 +1,5 @@
 """The sink that writes pictures: one file, or a folder of them."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 from streamcolor.color import rgb_from_ycbcr
 from streamcolor.errors import SinkError
 from streamcolor.frames import Frame, Item, Plane, StreamInfo
-from streamcolor.sinks.partial import PartialFile, PartialFolder, check_free
+from streamcolor.sinks.partial import PartialFolder, check_free, explained
 from streamcolor.sinks.synthetic import xmp
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]  # (H,W,3), blue first
@@ -19,6 +18,11 @@ Pixels = NDArray[np.uint8] | NDArray[np.uint16]  # (H,W,3), blue first
 PICTURE_SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".ppm")
 _DEEP: Final = (".png", ".tif", ".tiff", ".ppm")  # hold 16 bits per sample
 _TAGGED: Final = (".png", ".jpg", ".jpeg", ".webp")  # hold XMP
+_QUALITY: Final = {
+    ".jpg": cv2.IMWRITE_JPEG_QUALITY,
+    ".jpeg": cv2.IMWRITE_JPEG_QUALITY,
+    ".webp": cv2.IMWRITE_WEBP_QUALITY,
+}
 _STRIP: Final = 256  # rows
 
 
@@ -35,45 +39,39 @@ class ImagesSink:
         *,
         quality: int = 95,  # of JPEG and WebP, 1..100
         overwrite: bool = False,
-        tag: Mapping[str, str] | None = None,  # see synthetic_color()
+        tag: str = "",  # see synthetic_color()
     ) -> None:
-        self._path, self._overwrite, self._tag = Path(path), overwrite, tag or {}
+        self._path, self._overwrite, self._tag = Path(path), overwrite, tag
         self._quality = quality
-        self._one = self._path.suffix.lower() in PICTURE_SUFFIXES and not self._path.is_dir()
-        self._output: PartialFile | PartialFolder | None = None
+        self._one = False  # a picture's name was given, not a folder's
+        self._output: PartialFolder | None = None
         self._names: dict[int, str] = {}
         self._frames = 0
         self.warnings: tuple[str, ...] = ()
 
     def open(self, info: StreamInfo) -> None:
-        """Create the file or folder."""
+        """Choose the names of the pictures, and make a place for them."""
+        with explained(self._path):
+            self._one = self._path.suffix.lower() in PICTURE_SUFFIXES and not self._path.is_dir()
         if self._one and len(info.pictures) > 1:
             raise self._too_many()
-        self._names = self._chosen_names(info)
-        if self._one:
-            self._output = PartialFile(self._path, overwrite=self._overwrite)
-            return
-        for name in self._names.values():
-            check_free(self._path / name, overwrite=self._overwrite)
-        self._output = PartialFolder(self._path, overwrite=self._overwrite)
+        if not self._one:
+            self._names = self._chosen_names(info)
+        folder = self._path.parent if self._one else self._path
+        for name in [self._path.name] if self._one else self._names.values():
+            check_free(folder / name, overwrite=self._overwrite)
+        self._output = PartialFolder(self._path, folder, overwrite=self._overwrite)
 
     def write(self, item: Item) -> None:
         """Write one picture; packets have no place in a picture."""
         if not isinstance(item, Frame):
             return
+        assert self._output is not None
         self._frames += 1
-        if isinstance(self._output, PartialFile):
-            if self._frames > 1:
-                raise self._too_many()
-            data = self._encoded(item, self._path.name)
-            try:
-                self._output.stream.write(data)
-            except OSError as error:
-                raise SinkError(f"cannot write {self._path}: {error.strerror}") from error
-        else:
-            assert self._output is not None
-            name = self._names.get(item.pts, f"{self._frames:06d}.png")
-            self._output.write(name, self._encoded(item, name))
+        if self._one and self._frames > 1:
+            raise self._too_many()
+        name = self._path.name if self._one else self._names.get(item.pts, f"{self._frames:06d}.png")
+        self._output.write(name, self._encoded(item, name))
 
     def finish(self) -> None:
         """Put the pictures under their names."""
@@ -107,10 +105,9 @@ class ImagesSink:
             pixels = ((pixels + np.uint32(128)) // 257).astype(np.uint8)
         if self._tag and suffix not in _TAGGED:
             self._warn(f"{suffix} cannot say that the color is synthetic; {', '.join(_TAGGED)} can")
-        quality = [cv2.IMWRITE_JPEG_QUALITY, self._quality, cv2.IMWRITE_WEBP_QUALITY, self._quality]
-        wanted = [] if suffix not in (".jpg", ".jpeg", ".webp") else quality[:2] if suffix != ".webp" else quality[2:]
+        quality = [_QUALITY[suffix], self._quality] if suffix in _QUALITY else []
         try:
-            return _compressed(suffix, pixels, self._tag if suffix in _TAGGED else {}, wanted)
+            return _compressed(suffix, pixels, self._tag if suffix in _TAGGED else "", quality)
         except cv2.error as error:
             size = f"{pixels.shape[1]}x{pixels.shape[0]}"
             raise SinkError(f"cannot write {name}: {suffix} does not hold a picture of {size}; .png does") from error
@@ -140,7 +137,7 @@ def to_bgr(frame: Frame) -> Pixels:
     return pixels
 
 
-def _compressed(suffix: str, pixels: Any, tag: Mapping[str, str], quality: list[int]) -> bytes:
+def _compressed(suffix: str, pixels: Any, tag: str, quality: list[int]) -> bytes:
     if tag:
         statement = np.frombuffer(xmp(tag), np.uint8)
         good, data = cv2.imencodeWithMetadata(suffix, pixels, [cv2.IMAGE_METADATA_XMP], [statement], quality)

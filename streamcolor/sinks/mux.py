@@ -1,6 +1,7 @@
 """The sink that encodes frames and copies packets into a video file or a pipe."""
 
 import contextlib
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from pathlib import Path
@@ -15,18 +16,19 @@ from streamcolor.sinks.partial import PartialFile, Pipe
 from streamcolor.sinks.pictures import to_picture
 from streamcolor.sinks.streams import Copies, Waiting, file_metadata, video_metadata
 from streamcolor.sinks.synthetic import tagged
-from streamcolor.urls import shown
 
 if TYPE_CHECKING:
     from av.container import OutputContainer
+    from av.stream import Stream
     from av.video.stream import VideoStream
 
 _ERRORS = (av.FFmpegError, OSError, ValueError)  # ValueError: PyAV's word for what FFmpeg cannot do
+_REFUSED = (av.ArgumentError, av.InvalidDataError)
 _SHAPED = ("h264", "hevc", "mpeg4", "mpeg2video")  # codecs that state the shape of a pixel themselves
 
 
 class MuxSink:
-    """Writes .mp4 .mkv .mov .webm .ts, or a container to standard output ("-").
+    """Writes .mp4 .mkv .mov .webm .ts, or Matroska (MPEG-TS where only that can be streamed) to standard output ("-").
 
     Luma reaches the encoder bit-exact unless the encoder cannot hold its depth, which `warnings` then says.
     Every stream, chapter and tag that the container can hold is copied; `warnings` names the others.
@@ -40,23 +42,25 @@ class MuxSink:
         crf: float | None = 18,  # constant quality, for encoders that have it
         preset: str | None = "veryfast",  # speed, for encoders that know the word
         options: Mapping[str, str] | None = None,  # more of the encoder's options
-        container: str | None = None,  # against the suffix, and for "-" (default: Matroska)
         threads: int | None = None,  # of the encoder; None: one for each core that we may use
         overwrite: bool = False,
-        tag: Mapping[str, str] | None = None,  # see synthetic_color()
+        tag: str = "",  # see synthetic_color()
     ) -> None:
-        self._path, self._overwrite, self._tag = str(path), overwrite, tag or {}
+        self._path, self._overwrite, self._tag = str(path), overwrite, tag
         self._crf, self._preset, self._options, self._threads = crf, preset, options or {}, threads
-        self._muxer = containers.muxer_of(shown(self._path), container)
+        self._muxer = containers.muxer_of(self._path)
         self._codec_name = codec
         self._file: PartialFile | Pipe | None = None
         self._output: OutputContainer | None = None
         self._waiting = Waiting()
+        self._refused: Counter[str] = Counter()  # packets, by stream
         self._begun = False  # the encoder has given a packet
         self.warnings: tuple[str, ...] = ()
 
     def open(self, info: StreamInfo) -> None:
         """Choose the encoder's settings, create the file, declare every stream."""
+        if self._path == "-" and any(_is_adts(stream) for stream in info.copied):
+            self._muxer = "mpegts"
         suffix = containers.suffix_of(self._muxer)
         codec = encoders.find_encoder(self._codec_name or containers.default_codec(suffix, info.space.depth))
         if not containers.holds_codec(self._muxer, codec.name):
@@ -98,13 +102,17 @@ class MuxSink:
             encoders.repair_order(self._video.codec_context, packets)
         self._mux_video(packets)
         if self._clock.last is None:
-            raise SinkError(f"cannot write {shown(self._path)}: not one picture arrived")
-        self._mux(self._waiting.until(float("inf")))
+            raise SinkError(f"cannot write {self._path}: not one picture arrived")
+        self._mux_copied(float("inf"))
         try:
             self._output.close()
-            self._file.keep()
         except _ERRORS as error:
             raise self._failed(error) from error
+        self._file.keep()
+        self.warnings += tuple(
+            f"{count} packets of {stream} left out: damaged, or their times go back"
+            for stream, count in self._refused.items()
+        )
         if self._clock.moved:
             suffix, step = containers.suffix_of(self._muxer), float(self._clock.tick * 1000)
             moved = f"{self._clock.moved} frames shown later: {suffix} counts time in steps of {step:.3g} ms"
@@ -169,19 +177,29 @@ class MuxSink:
     def _mux_video(self, packets: "Iterable[av.Packet[Any]]") -> None:
         for packet in packets:
             seconds = (packet.dts or 0) * float(packet.time_base)
-            self._mux((packet,))
-            self._mux(self._waiting.until(seconds))
+            self._mux(packet)
+            self._mux_copied(seconds)
 
-    def _mux(self, packets: "Iterable[av.Packet[Any]]") -> None:
+    def _mux_copied(self, seconds: float) -> None:
+        """Write what is due, but for packets whose times go back or whose content is damaged: FFmpeg refuses them."""
+        for packet in self._waiting.until(seconds):
+            stream = packet.stream
+            try:
+                self._mux(packet)
+            except SinkError as error:
+                if not isinstance(error.__cause__, _REFUSED):
+                    raise
+                self._refused[f"{stream.type} stream {stream.index}"] += 1
+
+    def _mux(self, packet: "av.Packet[Any]") -> None:
         assert self._output is not None
         try:
-            for packet in packets:
-                self._output.mux_one(packet)
+            self._output.mux_one(packet)
         except _ERRORS as error:
             raise self._failed(error) from error
 
     def _failed(self, error: Exception) -> SinkError:
-        return SinkError(f"cannot write {shown(self._path)}: {_reason(error)}")
+        return SinkError(f"cannot write {self._path}: {_reason(error)}")
 
 
 class Clock:
@@ -203,6 +221,11 @@ class Clock:
             self.moved += 1
         self.last = tick
         return pts
+
+
+def _is_adts(stream: "Stream") -> bool:
+    """Whether this is AAC as in MPEG-TS; Matroska learns what it must say of it too late for its beginning."""
+    return stream.name == "aac" and not stream.codec_context.extradata
 
 
 def _reason(error: Exception) -> str:

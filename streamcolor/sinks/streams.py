@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
-from av.stream import Discard, Disposition
+from av.stream import Disposition
 
 from streamcolor.frames import StreamInfo
 from streamcolor.sinks.containers import MUXERS, holds_stream, suffix_of
@@ -29,7 +29,8 @@ class Copies:
         self._covers: set[int] = set()  # Matroska keeps them as attachments, known when their packet arrives
         self.warnings: list[str] = []
         for stream in (*info.copied, *info.attachments):
-            self._add(stream)
+            if not _is_made_anew(stream, muxer):
+                self._add(stream)
         if info.chapters and muxer == "mpegts":
             self.warnings.append("chapters left out: .ts cannot hold them; .mkv and .mp4 can")
         elif info.chapters:
@@ -51,7 +52,7 @@ class Copies:
             copy.metadata.update(stream_metadata(stream))
             copy.disposition = stream.disposition
             self._streams[stream.index] = copy
-        elif not _is_chapter_track(stream):
+        else:
             self.warnings.append(_left_out(stream, self._muxer))
 
     def _attach_cover(self, packet: "av.Packet[Any]") -> None:
@@ -118,9 +119,9 @@ def _codec_name(stream: "Stream") -> str:
     return (stream.name or "unknown") if context is None else context.codec.canonical_name
 
 
-def _is_chapter_track(stream: "Stream") -> bool:
-    """Whether this is the text track in which MP4 repeats its chapters: the muxer makes a new one."""
-    return stream.type == "data" and stream.discard == Discard.all
+def _is_made_anew(stream: "Stream", muxer: str) -> bool:
+    """Whether this is the track in which QuickTime repeats the picture's time code, which every muxer has as a tag."""
+    return stream.type == "data" and "timecode" in stream.metadata and muxer != "mpegts"
 
 
 def _seconds(packet: "av.Packet[Any]") -> float:
