@@ -15,8 +15,9 @@ from streamcolor.errors import ConfigError, StreamcolorError
 if TYPE_CHECKING:  # what a command needs is imported when it runs: --help stays quick
     from types import FrameType
 
+    from streamcolor.colorizer import Every
     from streamcolor.report import Report
-    from streamcolor.settings import Every, Settings
+    from streamcolor.settings import Settings
     from streamcolor.wiring import Job
 
 OK, FAILED, USAGE, DAMAGED = 0, 1, 2, 3

@@ -4,45 +4,54 @@ N pictures; h,w the network's input size. Luma is left as it is unless the calle
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from enum import Enum
-from typing import Final, Literal
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 
-from streamcolor.backends import Backend, Network
+from streamcolor.backends import Backend
 from streamcolor.chroma import brightened, enlarge, network_size, quarter, shrink
 from streamcolor.color import Floats, chroma_from_ab, light_from_luma, luma_shift
 from streamcolor.errors import BackendError, ConfigError
 from streamcolor.frames import ColorSpace, Frame, Plane
 from streamcolor.gate import NEXT, STILL, ColorJudge, Cuts, barely_differs, tiny_luma
 
-VIVIDNESS: Final = 0.5  # of a network that does not say what suits it
+WhenColored: TypeAlias = Literal["keep", "replace"]
+"""What happens to frames that are in color already."""
+
+Lightness: TypeAlias = Literal["luma", "exact"]
+"""What stays as it was: Y', bit for bit, or L*; then luma is shifted where a color is not as light as the gray was."""
+
+Every: TypeAlias = Literal["auto"] | int
+"""Predict when the picture has changed, or every N-th frame of a scene."""
 
 
-class WhenColored(Enum):
-    """What happens to frames that are in color already."""
+def problems(
+    *, saturation: float, vividness: float | None, when_colored: str, lightness: str, every: object
+) -> Iterator[str]:
+    """Say what is wrong with settings of a Colorizer, one by one."""
+    for name, value, known in (
+        ("when_colored", when_colored, get_args(WhenColored)),
+        ("lightness", lightness, get_args(Lightness)),
+    ):
+        if value not in known:
+            yield f"{name} is {value!r}: choose {', '.join(known)}"
+    if not 0 <= saturation <= 4:
+        yield f"saturation is {saturation:g}: choose 0 (gray) to 4"
+    if vividness is not None and not 0 <= vividness <= 1:
+        yield f"vividness is {vividness:g}: choose 0 (careful) to 1 (bold)"
+    if every != "auto" and not (isinstance(every, int) and every >= 1):
+        yield f"every is {every!r}: choose auto, 1 (each frame) or a larger number"
 
-    KEEP = "keep"  # they pass untouched
-    REPLACE = "replace"
 
-
-class Lightness(Enum):
-    """What stays as it was."""
-
-    LUMA = "luma"  # Y', bit for bit
-    EXACT = "exact"  # L*: luma is shifted where a color is darker or lighter than the gray of the same luma
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Counts:
     """What became of all frames so far."""
 
     frames: int = 0
-    colored: int = 0
     kept: int = 0  # in color already, passed untouched
-    reused: int = 0  # of the colored ones: with the colors of an earlier frame that hardly differs
+    reused: int = 0  # of the others: with the colors of an earlier frame that hardly differs
     cuts: int = 0  # scene changes
 
 
@@ -78,22 +87,25 @@ class Colorizer:
         *,
         saturation: float = 1.0,
         vividness: float | None = None,
-        when_colored: WhenColored = WhenColored.KEEP,
-        lightness: Lightness = Lightness.LUMA,
-        every: Literal["auto"] | int = "auto",
+        when_colored: WhenColored = "keep",
+        lightness: Lightness = "luma",
+        every: Every = "auto",
     ) -> None:
         """`saturation` multiplies the predicted a,b; `vividness` 0..1 is the network's own, None: what suits it.
 
-        `every`: "auto" predicts when the picture has changed, N every N-th frame of a scene. Raises ConfigError.
+        Raises ConfigError.
         """
-        if every != "auto" and every < 1:
-            raise ConfigError(f"every is {every}: choose auto, 1 (each frame) or a larger number")
+        wrong = problems(
+            saturation=saturation, vividness=vividness, when_colored=when_colored, lightness=lightness, every=every
+        )
+        if text := "; ".join(wrong):
+            raise ConfigError(text)
         self.counts = Counts()
         self._backend = backend
         self._saturation = saturation
-        self._vividness = suiting_vividness(backend.network) if vividness is None else vividness
-        self._keep = when_colored is WhenColored.KEEP
-        self._exact = lightness is Lightness.EXACT
+        self._vividness = backend.network.vividness if vividness is None else vividness
+        self._keep = when_colored == "keep"
+        self._exact = lightness == "exact"
         self._every = every
         self._streams: dict[str, _Stream] = {}
 
@@ -129,7 +141,10 @@ class Colorizer:
             height, width = frame.chroma[0].shape
             stream.coloring = _Coloring(small, frame.space, (width, height))
             stream.age = 0
-        self._count(kept=kept, reused=reused, cut=cut)
+        self.counts.frames += 1
+        self.counts.kept += kept
+        self.counts.reused += reused
+        self.counts.cuts += cut
         return stream.coloring
 
     def _stream(self, frame: Frame) -> _Stream:
@@ -147,16 +162,6 @@ class Colorizer:
             limits = NEXT if age == 1 else STILL
             return barely_differs(small, coloring.small_hw, coloring.space.depth, limits=limits)
         return age < self._every
-
-    def _count(self, *, kept: bool, reused: bool, cut: bool) -> None:
-        counts = self.counts
-        self.counts = Counts(
-            frames=counts.frames + 1,
-            colored=counts.colored + (not kept),
-            kept=counts.kept + kept,
-            reused=counts.reused + reused,
-            cuts=counts.cuts + cut,
-        )
 
     def _predict(self, colorings: Sequence[_Coloring | None]) -> None:
         """Ask the network for everything that is still to be made, all pictures of one size at once."""
@@ -184,12 +189,3 @@ class Colorizer:
         if coloring.shift is None:
             return replace(frame, chroma=coloring.chroma)
         return replace(frame, chroma=coloring.chroma, luma=brightened(frame.luma, coloring.shift, frame.space))
-
-
-def suiting_vividness(network: Network) -> float:
-    """Return the vividness that a network's card recommends; raises ConfigError."""
-    text = network.metadata.get("vividness", VIVIDNESS)
-    try:
-        return float(text)
-    except ValueError as error:
-        raise ConfigError(f"{network.path}: vividness is {text!r} in its metadata, not a number") from error

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from streamcolor.backends import Backend, open_backend
 from streamcolor.chroma import network_size, shrink
 from streamcolor.color import Floats, light_from_luma, neutral
-from streamcolor.colorizer import Colorizer, Lightness, WhenColored, suiting_vividness
+from streamcolor.colorizer import Colorizer, Lightness
 from streamcolor.frames import ColorSpace, Frame, Matrix
 
 JPEG: Final = ColorSpace(Matrix.BT601, full_range=True)
@@ -35,11 +35,12 @@ class Model:
         *,
         saturation: float = 1.0,
         vividness: float | None = None,
-        lightness: Lightness = Lightness.LUMA,
+        lightness: Lightness = "luma",
     ) -> Picture:
         """Return sRGB uint8 (H, W, 3) of a gray (H, W) or sRGB (H, W, 3) uint8 picture; colors it had are replaced.
 
-        See Colorizer for the settings. Raises ValueError for another kind of array, BackendError if the network fails.
+        See Colorizer for the settings. Raises ValueError for another kind of array, ConfigError for a setting that
+        makes no sense, BackendError if the network fails.
         """
         luma = _luma(picture)
         nothing = np.full(luma.shape, neutral(JPEG), np.uint8)
@@ -48,7 +49,7 @@ class Model:
             self.backend,
             saturation=saturation,
             vividness=vividness,
-            when_colored=WhenColored.REPLACE,
+            when_colored="replace",
             lightness=lightness,
         )
         (colored,) = colorizer([frame])
@@ -65,7 +66,7 @@ class Model:
         network = self.backend.network
         size = network_size(width, height, pixels=network.pixels, stride=network.stride)
         light_11hw = light_from_luma(shrink(luma, *size), JPEG)[None, None]
-        strength = suiting_vividness(network) if vividness is None else vividness
+        strength = network.vividness if vividness is None else vividness
         prediction = self.backend.predict(light_11hw, vividness=strength)
         planes = [*prediction.ab_N2hw[0], prediction.confidence_N1hw[0, 0]]
         a, b, confidence = (cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR) for plane in planes)

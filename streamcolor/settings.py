@@ -2,15 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import KW_ONLY, dataclass
-from typing import Literal, TypeAlias, get_args
+from typing import get_args
 
 from streamcolor.backends import BACKENDS
+from streamcolor.colorizer import Every, Lightness, WhenColored, problems
 from streamcolor.errors import ConfigError
-
-WhenColored: TypeAlias = Literal["keep", "replace"]
-Deinterlace: TypeAlias = Literal["auto", "on", "off"]
-Lightness: TypeAlias = Literal["luma", "exact"]
-Every: TypeAlias = Literal["auto"] | int
+from streamcolor.sources.deinterlace import Deinterlace
 
 
 @dataclass(frozen=True)
@@ -42,20 +39,15 @@ class Settings:
             yield "no input"
         if not self.output:
             yield "no output"
-        choices = {
-            "backend": ("auto", *BACKENDS),
-            "when_colored": get_args(WhenColored),
-            "deinterlace": get_args(Deinterlace),
-            "lightness": get_args(Lightness),
-        }
-        for name, known in choices.items():
+        for name, known in (("backend", ("auto", *BACKENDS)), ("deinterlace", get_args(Deinterlace))):
             if (value := getattr(self, name)) not in known:
                 yield f"{name} is {value!r}: choose {', '.join(known)}"
         if not 0 <= self.crf <= 63:
             yield f"crf is {self.crf}: choose 0 (best) to 63 (smallest)"
-        if not 0 <= self.saturation <= 4:
-            yield f"saturation is {self.saturation:g}: choose 0 (gray) to 4"
-        if self.vividness is not None and not 0 <= self.vividness <= 1:
-            yield f"vividness is {self.vividness:g}: choose 0 (careful) to 1 (bold)"
-        if self.every != "auto" and not (isinstance(self.every, int) and self.every >= 1):
-            yield f"every is {self.every!r}: choose auto, 1 (each frame) or a larger number"
+        yield from problems(
+            saturation=self.saturation,
+            vividness=self.vividness,
+            when_colored=self.when_colored,
+            lightness=self.lightness,
+            every=self.every,
+        )

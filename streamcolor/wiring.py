@@ -5,11 +5,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 from streamcolor import __version__
 from streamcolor.backends import Backend, open_backend
-from streamcolor.colorizer import Colorizer, Lightness, WhenColored
+from streamcolor.colorizer import Colorizer, Every, Lightness, WhenColored
 from streamcolor.engine import Engine, Feed
 from streamcolor.metrics import FeedCounts
 from streamcolor.paths import check_paths, plain, reads_pictures, writes_folder, writes_picture
@@ -21,6 +21,7 @@ from streamcolor.sinks.mux import MuxSink
 from streamcolor.sinks.synthetic import synthetic_color
 from streamcolor.sources import Source, SourceReport
 from streamcolor.sources.av_source import AvSource
+from streamcolor.sources.deinterlace import Deinterlace
 from streamcolor.sources.images import ImagesSource
 from streamcolor.urls import shown
 
@@ -38,10 +39,10 @@ def colorize(
     preset: str = "veryfast",
     saturation: float = 1.0,
     vividness: float | None = None,
-    when_colored: Literal["keep", "replace"] = "keep",
-    deinterlace: Literal["auto", "on", "off"] = "auto",
-    lightness: Literal["luma", "exact"] = "luma",
-    every: Literal["auto"] | int = "auto",
+    when_colored: WhenColored = "keep",
+    deinterlace: Deinterlace = "auto",
+    lightness: Lightness = "luma",
+    every: Every = "auto",
     overwrite: bool = False,
     progress: Watch | None = None,
 ) -> Report:
@@ -100,8 +101,8 @@ class Job:
             backend,
             saturation=settings.saturation,
             vividness=settings.vividness,
-            when_colored=WhenColored(settings.when_colored),
-            lightness=Lightness(settings.lightness),
+            when_colored=settings.when_colored,
+            lightness=settings.lightness,
             every=settings.every,
         )
         name = Path(shown(settings.input)).name or "input"

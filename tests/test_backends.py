@@ -41,6 +41,7 @@ def test_a_network_says_what_it_is(backend, toy):
     network = backend.network
     assert (network.name, network.path, network.stride, network.pixels) == ("toy", toy, 32, 4096)
     assert network.precision == "fp32"
+    assert network.vividness == 0.5
     assert network.metadata["license"] == "none"
     assert backend.batch >= 1
 
@@ -214,7 +215,12 @@ def test_a_network_with_another_output_size_is_refused(name, tmp_path):
 @pytest.mark.parametrize("name", RUNTIMES)
 @pytest.mark.parametrize(
     ("card", "complaint"),
-    [({}, "no stride"), ({**CARD, "pixels": "many"}, "pixels is 'many'"), ({**CARD, "stride": "0"}, "stride is '0'")],
+    [
+        ({}, "no stride"),
+        ({**CARD, "pixels": "many"}, "pixels is 'many'"),
+        ({**CARD, "stride": "0"}, "stride is '0'"),
+        ({**CARD, "vividness": "high"}, "vividness is 'high'"),
+    ],
 )
 def test_a_network_without_its_card_is_refused(name, card, complaint, tmp_path):
     path = write_network(tmp_path / "bare.onnx", card=card)

@@ -8,7 +8,6 @@ from networks import CARD, write_network
 
 from streamcolor.backends import open_backend
 from streamcolor.color import lab_from_rgb
-from streamcolor.colorizer import Lightness
 from streamcolor.errors import ConfigError
 from streamcolor.picture import load_model
 
@@ -56,7 +55,7 @@ def test_exact_lightness_keeps_lightness_instead(model):
     def error(lightness):
         return np.abs(lab_from_rgb(model.colorize(smooth(), lightness=lightness, vividness=0.6))[..., 0] - light).mean()
 
-    assert error(Lightness.EXACT) < error(Lightness.LUMA)
+    assert error("exact") < error("luma")
 
 
 def test_a_picture_gets_color(model):
@@ -73,6 +72,14 @@ def test_the_colors_that_a_picture_had_make_no_difference(model):
     red[..., 0] = 200
     same = np.full((64, 64), 60, np.uint8)  # its luma: 0.299 * 200
     assert np.array_equal(model.colorize(red), model.colorize(same))
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"lightness": "L"}, {"saturation": -1.0}, {"vividness": 7.0}], ids=lambda wrong: next(iter(wrong))
+)
+def test_a_setting_that_makes_no_sense_is_refused(model, wrong):
+    with pytest.raises(ConfigError, match="choose"):
+        model.colorize(smooth(), **wrong)
 
 
 def test_views_are_welcome(model):

@@ -34,6 +34,7 @@ class Network:
     stride: int  # the input's height and width are multiples of it
     pixels: int  # the area of the input that it works best at
     precision: str  # of the weights and of the arithmetic: "fp32", "int8"
+    vividness: float = 0.5  # 0..1: what suits it
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -134,8 +135,14 @@ def described(path: Path, metadata: Mapping[str, str]) -> Network:
             said = f"{key} is {text!r}" if key in metadata else f"no {key}"
             raise BackendError(f"{path}: its metadata says {said}: export the network with streamcolor's training")
         numbers[key] = int(text)
-    name, precision = metadata.get("name", path.stem), metadata.get("precision", "fp32")
-    return Network(name, path, numbers["stride"], numbers["pixels"], precision, dict(metadata))
+    return Network(
+        metadata.get("name", path.stem),
+        path,
+        **numbers,
+        precision=metadata.get("precision", "fp32"),
+        vividness=_vividness(path, metadata.get("vividness", "0.5")),
+        metadata=dict(metadata),
+    )
 
 
 def check_contract(path: Path, inputs: Mapping[str, int], outputs: Mapping[str, int]) -> None:
@@ -173,6 +180,13 @@ def _fastest() -> str:
 
 def _either(names: Mapping[str, Path]) -> str:
     return ", ".join(names) or "one that ships with the package (none in this installation)"
+
+
+def _vividness(path: Path, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise BackendError(f"{path}: its metadata says vividness is {text!r}, not a number") from error
 
 
 def _tensors(dimensions: Mapping[str, int]) -> str:
