@@ -17,6 +17,7 @@ from training import train as training
 from training.config import BadSettingsError, Settings, load
 from training.export import deviation, export, lights_of, load_checkpoint, quantize
 from training.pictures import find_pictures
+from training.state import rate_at
 
 STRENGTH = {"boost": 0.5, "sharpness": 1.0, "spread": 12.0}
 CARD = {"name": "test", "stride": "64", "pixels": "4096", "precision": "fp32"}
@@ -84,7 +85,7 @@ def test_a_run_leaves_a_log_and_contact_sheets(checkpoint):
 
 def test_the_rate_warms_up_then_falls_to_a_hundredth():
     plan = Settings(data=".", steps=1000, warmup=100)
-    rates = [training.rate_at(step, plan) for step in range(1001)]
+    rates = [rate_at(step, plan) for step in range(1001)]
     assert rates[0] == 0.01
     assert max(rates) == rates[99] == 1
     assert rates[100:] == sorted(rates[100:], reverse=True)

@@ -14,11 +14,13 @@ class Settings(BaseModel):
 
     data: Path = Field(description="folder of pictures, in any layout, or of zip shards with index.csv.gz")
     out: Path = Field(default=Path("runs/tiny"), description="folder for checkpoints, log and contact sheets")
-    shape: Literal["tiny", "base"] = Field(default="tiny", description="which network of streamcolor.nets")
+    shape: Literal["tiny", "base", "seed"] = Field(default="tiny", description="which network, see training.networks")
+    pictures: int | None = Field(default=None, gt=0, description="train on so many, chosen at random; none: on all")
     steps: int = Field(default=20_000, gt=0, description="optimizer steps in all")
     batch: int = Field(default=64, gt=0, description="samples in a step, over all processes")
     size: int = Field(default=128, gt=0, description="width and height of a sample in pixels; a multiple of the stride")
     smallest: float = Field(default=0.5, gt=0, le=1, description="smallest crop, as a part of the short side")
+    degraded: bool = Field(default=True, description="damage the input as old film and night cameras do")
     hinted: float = Field(default=0.1, ge=0, le=1, description="part of the samples that tell some of their colors")
     evenness: float = Field(default=0.5, ge=0, le=1, description="1: by picture; 0: every source alike")
     weights: dict[str, float] = Field(default_factory=dict, description="a factor for the chance of a source")
@@ -34,7 +36,7 @@ class Settings(BaseModel):
     ema: float = Field(default=0.9995, gt=0, lt=1, description="decay of the averaged weights, which are what is kept")
     every: int = Field(default=1000, gt=0, description="steps between checkpoints, validations and contact sheets")
     workers: int = Field(default=1, ge=0, description="processes that read pictures")
-    precision: Literal["fp32", "bf16"] = Field(default="bf16", description="of the forward pass")
+    precision: Literal["fp32", "bf16", "fp16"] = Field(default="bf16", description="of the forward pass")
     seed: int = Field(default=0, description="of the weights, samples and damages")
 
 

@@ -8,12 +8,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from .pictures import Picture, find_pictures, is_grey
+from .pictures import Picture, chosen, find_pictures, is_grey
 
 
 @dataclass(slots=True)
@@ -66,11 +65,10 @@ def main() -> None:
     parser.add_argument("--sample", type=int, help="look at this many only, chosen at random: for a large folder")
     given = parser.parse_args()
     pictures = find_pictures(given.data)
-    if given.sample is not None and given.sample < len(pictures):
-        print(f"{len(pictures)} pictures, of which {given.sample} are looked at")
-        chosen = np.random.default_rng(0).choice(len(pictures), given.sample, replace=False)
-        pictures = [pictures[place] for place in sorted(chosen)]
-    found = survey(track(pictures, description="read"))
+    sample = chosen(pictures, given.sample, seed=0)
+    if len(sample) < len(pictures):
+        print(f"{len(pictures)} pictures, of which {len(sample)} are looked at")
+    found = survey(track(sample, description="read"))
     Console().print(table(found))
     for name in dict.fromkeys(name for tally in found.values() for name in tally.damaged):
         print(f"damaged: {name}")

@@ -21,36 +21,40 @@ from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from streamcolor.nets.autoencoder import SHAPES, Autoencoder, Predictor
+from streamcolor.nets.autoencoder import Predictor
 from streamcolor.nets.rebuild import STORED_HALF, fold_batch_norms
 
 from .degrade import luma
+from .networks import Network, build, predictor_of, stride_of
 from .pictures import Picture, find_pictures, usable
+from .seed import SeedPredictor
 
 CALIBRATION = 200  # pictures
 TOLERANCE = 0.25  # CIE units that a,b may differ at most from torch on average, half-precision weights included
 
 Lights = Sequence[NDArray[np.float32]]  # each (1, 1, h, w), L* in 0..100
+Exported = Predictor | SeedPredictor
 
 
 class ExportError(Exception):
     """An exported file does not do what the trained network does."""
 
 
-def load_checkpoint(path: Path) -> Autoencoder:
+def load_checkpoint(path: Path) -> Network:
     """Rebuild the averaged network of a training checkpoint, ready for inference."""
     saved = torch.load(path, weights_only=False)
-    network = Autoencoder(SHAPES[saved["settings"]["shape"]], saved["palette"], saved["prior"])
+    palette = None if saved["palette"] is None else (saved["palette"], saved["prior"])
+    network = build(saved["settings"]["shape"], palette)
     weights = {k.removeprefix("module."): v for k, v in saved["average"].items() if k.startswith("module.")}
     network.load_state_dict(weights)
     return network.eval()
 
 
-def export(network: Autoencoder, path: Path, *, card: Mapping[str, str], strength: Mapping[str, float]) -> Predictor:
+def export(network: Network, path: Path, *, card: Mapping[str, str], strength: Mapping[str, float]) -> Exported:
     """Write `network` with its palette arithmetic to `path`; `card` becomes the file's metadata."""
     folded = copy.deepcopy(network).eval()
     fold_batch_norms(folded)
-    predictor = Predictor(folded, **strength).eval()
+    predictor = predictor_of(folded, strength).eval()
     example = (torch.rand(2, 1, 192, 320) * 100, torch.tensor([0.5]))
     batch, height, width = (torch.export.Dim(name) for name in ("N", "h8", "w8"))
     stride = int(card["stride"])
@@ -139,7 +143,7 @@ def lights_of(pictures: Sequence[Picture], count: int, size: tuple[int, int] = (
     return [luma(np.asarray(rgb, np.uint8))[None, None] for rgb in resized]
 
 
-def deviation(predictor: Predictor, path: Path, lights: Lights) -> NDArray[np.float32]:
+def deviation(predictor: Exported, path: Path, lights: Lights) -> NDArray[np.float32]:
     """Return the distance in a,b between torch and the file for every place of every picture."""
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     distances = []
@@ -163,7 +167,7 @@ def main() -> None:
     parser.add_argument("--spread", type=float, default=12.0, help="deviation in CIE units of half confidence")
     given = parser.parse_args()
     network = load_checkpoint(given.checkpoint)
-    stride = SHAPES[torch.load(given.checkpoint, weights_only=False)["settings"]["shape"]].stride
+    stride = stride_of(torch.load(given.checkpoint, weights_only=False)["settings"]["shape"])
     card = {"name": given.out.name, "stride": str(stride), "pixels": str(192 * 320), "precision": "fp32"}
     card |= json.loads(given.card.read_text()) if given.card else {}
     strength = {"boost": given.boost, "sharpness": given.sharpness, "spread": given.spread}

@@ -51,6 +51,9 @@ class ColorLoss(nn.Module):
     themselves stay those of the true frequencies. That makes the two terms agree: the mean color is calibrated.
     """
 
+    parts = ("classification", "huber")
+    palette: Tensor
+    prior: Tensor
     indices: Tensor
     shares: Tensor
 
@@ -65,13 +68,14 @@ class ColorLoss(nn.Module):
         smooth: float = 0.0,
     ) -> None:
         super().__init__()
-        self._palette, self._prior, self._huber, self._smooth = palette_Q2, prior_Q, huber, smooth
+        self._huber, self._smooth = huber, smooth
+        self.register_buffer("palette", palette_Q2)
+        self.register_buffer("prior", prior_Q)
         axis = torch.arange(-GRID, GRID, dtype=torch.float32)
         grid = torch.cartesian_prod(axis, axis)
         distances, indices = torch.cdist(grid, palette_Q2).topk(nearest, largest=False)
-        self.register_buffer(
-            "indices", indices
-        )  # (4 GRID², nearest): looked up, since searching costs a tenth of a step
+        # (4 GRID², nearest): looked up, since searching costs a tenth of a step
+        self.register_buffer("indices", indices)
         self.register_buffer("shares", (-(distances**2) / (2 * sigma**2)).softmax(1))
 
     def forward(self, logits_NQhw: Tensor, ab_N2hw: Tensor) -> tuple[Tensor, Tensor]:
@@ -81,10 +85,10 @@ class ColorLoss(nn.Module):
         cell = (truth.round().clamp(-GRID, GRID - 1) + GRID).long()
         place = cell[:, 0] * 2 * GRID + cell[:, 1]
         indices, shares = self.indices[place], self.shares[place]
-        likelihood = (logits + self._prior).log_softmax(1)
-        weights = self._prior.exp()[indices] * shares
+        likelihood = (logits + self.prior).log_softmax(1)
+        weights = self.prior.exp()[indices] * shares
         loss = -(likelihood.gather(1, indices) * weights).sum(1).mean()
         if self._smooth:
             loss = (1 - self._smooth) * loss - self._smooth * likelihood.mean()
-        expected = logits.softmax(1) @ self._palette
+        expected = logits.softmax(1) @ self.palette
         return loss, self._huber * functional.huber_loss(expected, truth, delta=10.0)

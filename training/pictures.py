@@ -111,6 +111,14 @@ def split(pictures: Sequence[Picture], held_back: Sequence[str], share: float) -
     return [p for p in pictures if not held(p)], [p for p in pictures if held(p)]
 
 
+def chosen(pictures: list[Picture], count: int | None, *, seed: int) -> list[Picture]:
+    """Return `count` of the pictures, chosen at random and in their order; all of them if there are no more."""
+    if count is None or count >= len(pictures):
+        return pictures
+    places = np.random.default_rng(seed).choice(len(pictures), count, replace=False)
+    return [pictures[place] for place in sorted(places)]
+
+
 def is_grey(rgb: Rgb) -> bool:
     """Tell whether a picture has hardly any color, looking at 32x32 averages of it."""
     a, b = ab_from_rgb(cv2.resize(rgb, (32, 32), interpolation=cv2.INTER_AREA))

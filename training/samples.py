@@ -38,16 +38,17 @@ class Samples(Dataset[dict[str, Tensor]]):
         evenness: float = 0.5,
         weights: Mapping[str, float] | None = None,
         hinted: float = 0.1,
+        degraded: bool = True,
     ) -> None:
         """`length` samples of `size` pixels, each a square of `smallest`..1 times a picture's short side.
 
         A source of n pictures is drawn with a chance in proportion to n**`evenness`, times its entry in `weights`;
-        a part `hinted` of the samples tells some of its colors.
+        a part `hinted` of the samples tells some of its colors; `degraded` ones have a damaged input.
         """
         if not pictures:
             raise UnusableDataError("no pictures found")
         self._pictures, self._size, self._length, self._seed = list(pictures), size, length, seed
-        self._smallest, self._hinted = smallest, hinted
+        self._smallest, self._hinted, self._degraded = smallest, hinted, degraded
         counts = Counter(picture.source for picture in pictures)
         factors = dict.fromkeys(counts, 1.0) | dict(weights or {})
         chances = np.array([factors[p.source] * counts[p.source] ** (evenness - 1) for p in pictures])
@@ -62,7 +63,7 @@ class Samples(Dataset[dict[str, Tensor]]):
         picture = crop(rgb, rng, size=self._size, smallest=self._smallest)
         if rng.random() < 0.5:
             picture = np.ascontiguousarray(picture[:, ::-1])
-        light = degrade(luma(picture, rng), rng)
+        light = degrade(luma(picture, rng), rng) if self._degraded else luma(picture)
         ab = ab_of(picture)
         hints = some_hints(ab, rng) if rng.random() < self._hinted else np.zeros((3, *ab.shape[1:]), np.float32)
         return {

@@ -8,17 +8,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from streamcolor.nets.autoencoder import Autoencoder
-
 from .degrade import luma
 from .figures import colorfulness, psnr, with_chroma
+from .networks import Network
 from .pictures import Picture, usable
 from .sheet import write_sheet
 
 SIDE = 160  # pixels, short side: what a picture is brought to
 
 
-def validate(network: Autoencoder, pictures: Sequence[Picture], *, sheet: Path, count: int = 200) -> dict[str, float]:
+def validate(network: Network, pictures: Sequence[Picture], *, sheet: Path, count: int = 200) -> dict[str, float]:
     """Return gain over grey (dB), colorfulness as a part of the truth's, and write a sheet: grey | ours | truth."""
     training = network.training
     network.eval()
@@ -36,7 +35,7 @@ def validate(network: Autoencoder, pictures: Sequence[Picture], *, sheet: Path, 
     return {"gain": float(np.mean(gains)), "colorfulness": float(np.sum(ours) / np.sum(truths))}
 
 
-def colorize(network: Autoencoder, rgb: NDArray[np.uint8]) -> tuple[NDArray[np.float32], ...]:
+def colorize(network: Network, rgb: NDArray[np.uint8]) -> tuple[NDArray[np.float32], ...]:
     """Return (truth, grey, colored with the mean color), each float32 (H,W,3), of a size that the stride divides."""
     height, width = rgb.shape[:2]
     factor = SIDE / min(height, width)
@@ -45,8 +44,9 @@ def colorize(network: Autoencoder, rgb: NDArray[np.uint8]) -> tuple[NDArray[np.f
     resized = np.asarray(cv2.resize(rgb, size, interpolation=how), np.uint8)
     truth = np.asarray(resized / 255, np.float32)
     light = luma(resized)
+    device = next(network.parameters()).device
     with torch.inference_mode():
-        ab = network.mean_color(network(torch.from_numpy(light[None, None])))[0].numpy()
+        ab = network.mean_color(network(torch.from_numpy(light[None, None]).to(device)))[0].cpu().numpy()
     ab_hw2 = np.ascontiguousarray(ab.transpose(1, 2, 0))
     full = np.asarray(cv2.resize(ab_hw2, size, interpolation=cv2.INTER_LINEAR), np.float32)
     return truth, with_chroma(truth, light, np.zeros_like(full)), with_chroma(truth, light, full)

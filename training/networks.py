@@ -1,0 +1,43 @@
+"""The networks that can be trained, by their name in the settings, each with its loss and its exported form."""
+
+from collections.abc import Mapping
+from typing import TypeAlias
+
+from torch import Tensor
+
+from streamcolor.nets.autoencoder import SHAPES, Autoencoder, Predictor
+
+from . import seed
+from .config import Settings
+from .loss import ColorLoss
+from .seed import Seed, SeedPredictor, SquaredError
+
+Network: TypeAlias = Autoencoder | Seed
+Palette: TypeAlias = tuple[Tensor, Tensor]  # colors (Q,2) and prior (Q,)
+
+
+def needs_palette(shape: str) -> bool:
+    """Tell whether a network gives a distribution over colors rather than a color."""
+    return shape in SHAPES
+
+
+def build(shape: str, palette: Palette | None) -> Network:
+    """Return a new network."""
+    return Autoencoder(SHAPES[shape], *palette) if palette is not None else Seed()
+
+
+def loss_for(settings: Settings, palette: Palette | None) -> ColorLoss | SquaredError:
+    """Return what to minimize: called with the network's output and the true a,b, it gives the terms in `parts`."""
+    if palette is None:
+        return SquaredError()
+    return ColorLoss(*palette, huber=settings.huber, smooth=settings.smooth)
+
+
+def stride_of(shape: str) -> int:
+    """Return what the height and width of a network's input must be multiples of."""
+    return SHAPES[shape].stride if shape in SHAPES else seed.STRIDE
+
+
+def predictor_of(network: Network, strength: Mapping[str, float]) -> Predictor | SeedPredictor:
+    """Return what is exported; `strength` is the Predictor's boost, sharpness and spread."""
+    return SeedPredictor(network) if isinstance(network, Seed) else Predictor(network, **strength)
