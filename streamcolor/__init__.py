@@ -1,39 +1,27 @@
 """Grey video in, color video out.
 
-Importing this costs nothing: each name below loads what it needs when it is first used.
+Importing this costs nothing: what needs more than the errors loads it when it is first used.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from streamcolor.errors import BackendError, ConfigError, SinkError, SourceError, SourceLost, StreamcolorError
+
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from streamcolor.engine import Engine, Feed
-    from streamcolor.errors import (
-        BackendError,
-        ConfigError,
-        SinkError,
-        SourceError,
-        SourceLost,
-        StreamcolorError,
-    )
     from streamcolor.frames import Frame
     from streamcolor.picture import load_model
     from streamcolor.report import Report
     from streamcolor.wiring import colorize
 
-_HOMES = {
-    "BackendError": "errors",
-    "ConfigError": "errors",
+_HOMES = {  # of the names that need more than this file
     "Engine": "engine",
     "Feed": "engine",
     "Frame": "frames",
     "Report": "report",
-    "SinkError": "errors",
-    "SourceError": "errors",
-    "SourceLost": "errors",
-    "StreamcolorError": "errors",
     "colorize": "wiring",
     "load_model": "picture",
 }

@@ -181,11 +181,13 @@ def models() -> None:
 def examine() -> None:
     """Show versions, which backends work here and why others do not, and the known encoders."""
     from streamcolor import doctor  # noqa: PLC0415
+    from streamcolor.backends import known_models  # noqa: PLC0415
+    from streamcolor.sinks.encoders import known_encoders  # noqa: PLC0415
 
     typer.echo(f"streamcolor {__version__} on {doctor.machine()}")
     typer.echo("packages   " + ", ".join(f"{name} {number}" for name, number in doctor.packages().items()))
-    typer.echo("encoders   " + ", ".join(doctor.encoders()))
-    typer.echo("models     " + (", ".join(doctor.models()) or "none"))
+    typer.echo("encoders   " + ", ".join(known_encoders()))
+    typer.echo("models     " + (", ".join(known_models()) or "none"))
     backends = doctor.backends()
     for name, outcome in backends.items():
         typer.echo(f"backend    {name}: {outcome}")

@@ -9,7 +9,6 @@ import numpy as np
 
 from streamcolor.backends import BACKENDS, default_threads, known_models, open_backend
 from streamcolor.errors import StreamcolorError
-from streamcolor.sinks.encoders import known_encoders
 
 PACKAGES = ("av", "numpy", "opencv-python-headless", "openvino", "onnxruntime", "torch", "tensorrt")
 
@@ -28,16 +27,6 @@ def packages() -> dict[str, str]:
 def backends() -> dict[str, str]:
     """Run the smallest shipped network once on each backend: how it went, in a line that says "works" if it did."""
     return {name: _try(name) for name in BACKENDS}
-
-
-def models() -> tuple[str, ...]:
-    """Name the networks that ship with this installation."""
-    return tuple(known_models())
-
-
-def encoders() -> tuple[str, ...]:
-    """Name the useful video encoders of this FFmpeg."""
-    return known_encoders()
 
 
 def figures(model: str) -> Iterator[tuple[str, str]]:

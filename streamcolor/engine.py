@@ -139,7 +139,6 @@ class Engine:
         self, colorize: Colorize, *, batch: int = 4, wait: float = 0.0, depth: int = 6, clock: Clock = time.monotonic
     ) -> None:
         self._colorize = colorize
-        self._depth = depth
         self._clock = clock
         self._batcher = Batcher(batch, wait, depth)
         self._sessions: dict[str, _Session] = {}
@@ -159,7 +158,9 @@ class Engine:
         failed: Worker | None = None
         workers = [Worker(self._color_all, name="model", on_end=self._ends.put)]
         try:
-            workers.extend(self._reader(feed) for feed in feeds)
+            for feed in feeds:
+                work = partial(self._keep_reading, feed)
+                workers.append(Worker(work, name=f"read {feed.name}", on_end=self._ends.put))
             failed = self._wait_for(len(feeds), watch, every)
         finally:
             self._halt()
@@ -181,9 +182,6 @@ class Engine:
     def snapshot(self) -> dict[str, FeedCounts]:
         """Give each feed's counts of this moment."""
         return {name: counters.snapshot() for name, counters in list(self._counters.items())}
-
-    def _reader(self, feed: Feed) -> Worker:
-        return Worker(partial(self._keep_reading, feed), name=f"read {feed.name}", on_end=self._ends.put)
 
     def _wait_for(self, readers: int, watch: Watch | None, every: float) -> Worker | None:
         """Wait until `readers` workers have ended well, one failed (given back), or a stop."""

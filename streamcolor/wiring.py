@@ -106,23 +106,19 @@ class Job:
             every=settings.every,
         )
         name = Path(shown(settings.input)).name or "input"
+        sink = open_sink(settings, backend)
         sources: list[Source] = []
-        sinks: list[Sink] = []
 
         def connect(stream: str) -> Source:
             sources.append(open_source(settings, stream))
             return sources[-1]
-
-        def make_sink() -> Sink:
-            sinks.append(open_sink(settings, backend))
-            return sinks[-1]
 
         engine = Engine(colorizer, batch=backend.batch)
         self._engine = engine
         if self._stopped:  # it was asked for while the network was loading
             engine.stop()
         loaded = time.perf_counter()
-        engine.run([Feed(name, connect, make_sink)], watch=None if watch is None else lambda all_: watch(all_[name]))
+        engine.run([Feed(name, connect, lambda: sink)], watch=None if watch is None else lambda all_: watch(all_[name]))
         ended = time.perf_counter()
         counts = engine.snapshot()[name]
         found = sources[0].report() if sources else SourceReport()
@@ -142,7 +138,7 @@ class Job:
             seconds=ended - loaded,
             loading_seconds=loaded - began,
             stages={"read": counts.read, "color": counts.color, "write": counts.write},
-            warnings=(*found.warnings, *(warning for sink in sinks for warning in sink.warnings)),
+            warnings=(*found.warnings, *sink.warnings),
         )
 
 

@@ -67,14 +67,15 @@ class Backend(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Runtime:
+    backend: str  # the class in this folder's module of its name
     package: str  # what must be importable
     install: str  # the command that makes it so
 
 
 BACKENDS: Final[Mapping[str, _Runtime]] = {
-    "openvino": _Runtime("openvino", "pip install openvino"),
-    "onnx": _Runtime("onnxruntime", "pip install 'streamcolor[onnx]'"),
-    "torch": _Runtime("torch", "pip install 'streamcolor[train]'"),
+    "openvino": _Runtime("OpenVinoBackend", "openvino", "pip install openvino"),
+    "onnx": _Runtime("OnnxBackend", "onnxruntime", "pip install 'streamcolor[onnx]'"),
+    "torch": _Runtime("TorchBackend", "torch", "pip install 'streamcolor[train]'"),
 }
 
 
@@ -97,7 +98,7 @@ def open_backend(name: str = "auto", model: str | Path = "tiny", *, threads: int
         module = import_module(f"streamcolor.backends.{chosen}_backend")
     except ImportError as error:
         raise BackendError(f"cannot import backend {chosen}: {one_line(error)}") from error
-    backend: Backend = module.open_network(path, threads=count)
+    backend: Backend = getattr(module, runtime.backend)(path, threads=count)
     network = backend.network
     log.info("%s runs the network %s (%s), threads: %d", chosen, network.name, network.precision, count)
     return backend

@@ -11,17 +11,9 @@ from streamcolor.backends import Prediction, check_contract, check_shapes, descr
 from streamcolor.color import Floats
 from streamcolor.errors import BackendError
 
-FAILURES: Final = (  # they have no base class of their own
+FAILURES: Final[tuple[type[Exception], ...]] = (  # ONNX Runtime's own have no base class of their own
     RuntimeError,
-    states.EPFail,
-    states.Fail,
-    states.InvalidArgument,
-    states.InvalidGraph,
-    states.InvalidProtobuf,
-    states.NoModel,
-    states.NoSuchFile,
-    states.NotImplemented,
-    states.RuntimeException,
+    *(kind for kind in vars(states).values() if isinstance(kind, type) and issubclass(kind, Exception)),
 )
 
 
@@ -39,9 +31,8 @@ class OnnxBackend:
         )
         check_contract(path, inputs, outputs)
         self.network = described(path, self._session.get_modelmeta().custom_metadata_map)
-        self.predict(
-            np.zeros((1, 1, self.network.stride, self.network.stride), np.float32), vividness=0
-        )  # does it fit?
+        smallest = np.zeros((1, 1, self.network.stride, self.network.stride), np.float32)
+        self.predict(smallest, vividness=0)  # does it fit?
 
     def predict(self, light_N1hw: Floats, *, vividness: float) -> Prediction:
         """See Backend."""
@@ -56,11 +47,6 @@ class OnnxBackend:
     def close(self) -> None:
         """See Backend."""
         self._session = None
-
-
-def open_network(path: Path, *, threads: int) -> OnnxBackend:
-    """Load an exported network; raises BackendError."""
-    return OnnxBackend(path, threads=threads)
 
 
 def _session(path: Path, threads: int) -> Any:

@@ -114,11 +114,6 @@ class OpenVinoBackend:
         return model
 
 
-def open_network(path: Path, *, threads: int) -> OpenVinoBackend:
-    """Load an exported network; raises BackendError."""
-    return OpenVinoBackend(path, threads=threads)
-
-
 def _read(path: Path) -> Any:
     """Read with the ONNX frontend alone: `Core.read_model` tries them all, and they print."""
     reader = frontend.FrontEndManager().load_by_framework("onnx")

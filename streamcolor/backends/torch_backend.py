@@ -43,10 +43,5 @@ class TorchBackend:
         self._module.to("cpu")
 
 
-def open_network(path: Path, *, threads: int) -> TorchBackend:
-    """Load an exported network; raises BackendError."""
-    return TorchBackend(path, threads=threads)
-
-
 def _dimensions(tensors: Any) -> dict[str, int]:
     return {tensor.name: len(tensor.type.tensor_type.shape.dim) for tensor in tensors}
