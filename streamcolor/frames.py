@@ -23,6 +23,11 @@ class Matrix(Enum):
     BT709 = (0.2126, 0.0722)
     BT2020 = (0.2627, 0.0593)
 
+    def number(self, tag: int = 2) -> int:
+        """Return FFmpeg's number of this matrix: `tag` itself if that means it, else the usual one."""
+        numbers = {Matrix.BT601: (6, 5), Matrix.BT709: (1,), Matrix.BT2020: (9,)}[self]
+        return tag if tag in numbers else numbers[0]
+
 
 @dataclass(frozen=True, slots=True)
 class ColorSpace:

@@ -1,15 +1,12 @@
 """Pictures keep their names, sizes and brightness, and say that their color is synthetic."""
 
-from dataclasses import replace
-
 import cv2
 import numpy as np
 import pytest
 from sinks_feed import TAG, drawn, info_of, write_all, write_drawn
 
 from streamcolor.errors import SinkError
-from streamcolor.frames import ColorSpace, Frame, Matrix, Passthrough
-from streamcolor.sinks.discard import Discard
+from streamcolor.frames import ColorSpace, Frame, Matrix
 from streamcolor.sinks.images import PICTURE_SUFFIXES, ImagesSink, to_bgr
 from streamcolor.sinks.synthetic import DIGITAL_SOURCE
 
@@ -42,7 +39,7 @@ def test_gray_values_come_out_exactly(tmp_path, suffix):
 def test_lossy_formats_come_close(tmp_path, suffix):
     info = picture_info((64, 48))
     path = tmp_path / f"a{suffix.upper()}"
-    [frame] = write_all(ImagesSink(path, quality=100), info, [gray(info)])
+    [frame] = write_all(ImagesSink(path), info, [gray(info)])
     pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     assert np.abs(pixels.astype(int) - frame.luma[..., None]).mean() < 2
 
@@ -89,7 +86,7 @@ def test_deep_pictures_stay_deep(tmp_path, suffix):
 
 def test_a_format_of_fewer_bits_is_said(tmp_path):
     info = picture_info(depth=12)
-    sink = ImagesSink(tmp_path / "a.jpg", quality=100)
+    sink = ImagesSink(tmp_path / "a.jpg")
     [frame] = write_all(sink, info, [gray(info)])
     pixels = cv2.imread(str(tmp_path / "a.jpg"), cv2.IMREAD_UNCHANGED)
     assert sink.warnings == (".jpg holds 8 bits per sample, the source has 12; .png and .tif keep them",)
@@ -138,6 +135,17 @@ def test_frames_of_a_video_are_numbered(tmp_path):
     info = info_of()
     write_drawn(ImagesSink(tmp_path / "out"), info, pts=[0, 512, 1024])
     assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["000001.png", "000002.png", "000003.png"]
+
+
+def test_a_number_that_is_taken_is_said_at_once(tmp_path):
+    (tmp_path / "000002.png").write_bytes(b"precious")
+    sink = ImagesSink(tmp_path)
+    sink.open(info_of())
+    sink.write(drawn(info_of(), 0))
+    with pytest.raises(SinkError, match=r"000002\.png: it exists"):
+        sink.write(drawn(info_of(), 1))
+    sink.close()
+    assert [file.name for file in tmp_path.iterdir()] == ["000002.png"]
 
 
 def test_pictures_join_those_that_are_there(tmp_path):
@@ -229,10 +237,3 @@ def test_a_run_without_pictures_leaves_no_empty_file(tmp_path):
     with pytest.raises(SinkError, match="not one picture arrived"):
         write_all(ImagesSink(tmp_path / "a.png"), picture_info(), [])
     assert list(tmp_path.iterdir()) == []
-
-
-def test_discard_counts():
-    sink = Discard()
-    info = info_of()
-    write_all(sink, info, [drawn(info, 0), Passthrough("test", None), drawn(replace(info, name="b"), 1)])
-    assert (sink.frames, sink.packets, sink.warnings) == (2, 1, ())

@@ -11,7 +11,7 @@ import pytest
 from clips import make_clip, read_frames
 from sinks_feed import convert, drawn, info_of, write_all, write_drawn
 
-from streamcolor.frames import ColorTags
+from streamcolor.frames import ColorSpace, ColorTags, Matrix
 from streamcolor.sinks.encoders import repair_order
 from streamcolor.sinks.mux import Clock, MuxSink
 
@@ -212,7 +212,7 @@ def test_the_last_frame_lasts_as_long_as_the_others(tmp_path, suffix):
 @pytest.mark.parametrize("number", [1, 5, 6])
 def test_color_tags_are_written(tmp_path, suffix, number):
     path = tmp_path / f"a.{suffix}"
-    space = type(info_of().space)(*_matrix_of(number))
+    space = ColorSpace({1: Matrix.BT709, 5: Matrix.BT601, 6: Matrix.BT601}[number], full_range=True)
     info = info_of(full_range=True)
     info = type(info)("test", 64, 48, info.rate, info.time_base, space, tags=ColorTags(1, 13, number))
     write_drawn(MuxSink(path), info, 2)
@@ -323,9 +323,3 @@ def test_frames_are_encoded_in_whole_pictures(tmp_path):
 def _first(path: Path):
     with av.open(str(path)) as found:
         return next(found.decode(video=0))
-
-
-def _matrix_of(number):
-    from streamcolor.sinks.encoders import _MATRICES  # noqa: PLC0415  # only this test needs it
-
-    return _MATRICES[number], True

@@ -11,7 +11,7 @@ import av
 from av.codec.codec import UnknownCodecError
 
 from streamcolor.errors import SinkError
-from streamcolor.frames import Matrix, StreamInfo
+from streamcolor.frames import StreamInfo
 
 if TYPE_CHECKING:
     from av.video.codeccontext import VideoCodecContext
@@ -33,12 +33,6 @@ USEFUL = (
 _DEFAULTS: Mapping[str, Mapping[str, str]] = {
     "libx265": {"x265-params": "log-level=none"},
     "libvpx-vp9": {"deadline": "good", "cpu-used": "5", "row-mt": "1"},
-}
-_MATRICES: Mapping[int, Matrix] = {  # ITU-T H.273, table 4
-    1: Matrix.BT709,
-    6: Matrix.BT601,
-    5: Matrix.BT601,
-    9: Matrix.BT2020,
 }
 _MOST_THREADS = 16  # more cost memory and quality and bring no speed
 
@@ -112,19 +106,12 @@ def configure(
     context.sample_aspect_ratio = info.sample_aspect_ratio
     context.color_range = 2 if info.space.full_range else 1
     context.color_primaries, context.color_trc = info.tags.primaries, info.tags.transfer
-    context.colorspace = matrix_number(info)
+    context.colorspace = info.space.matrix.number(info.tags.matrix)
     context.flags |= av.codec.context.Flags.frame_duration  # so that the last frame lasts as long as we say
     context.thread_count = threads or min(len(os.sched_getaffinity(0)), _MOST_THREADS)
     # PyAV's default, slices only, costs x264 compression and speed; AUTO lets every encoder take its best kind.
     context.thread_type = "AUTO"
     context.options = dict(options)
-
-
-def matrix_number(info: StreamInfo) -> int:
-    """Return FFmpeg's number of the matrix that was really used, which the source's tag may not name."""
-    if _MATRICES.get(info.tags.matrix) is info.space.matrix:
-        return info.tags.matrix
-    return next(number for number, matrix in _MATRICES.items() if matrix is info.space.matrix)
 
 
 def encoder_options(

@@ -18,11 +18,7 @@ Pixels = NDArray[np.uint8] | NDArray[np.uint16]  # (H,W,3), blue first
 PICTURE_SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".ppm")
 _DEEP: Final = (".png", ".tif", ".tiff", ".ppm")  # hold 16 bits per sample
 _TAGGED: Final = (".png", ".jpg", ".jpeg", ".webp")  # hold XMP
-_QUALITY: Final = {
-    ".jpg": cv2.IMWRITE_JPEG_QUALITY,
-    ".jpeg": cv2.IMWRITE_JPEG_QUALITY,
-    ".webp": cv2.IMWRITE_WEBP_QUALITY,
-}
+_QUALITY: Final = {".webp": [cv2.IMWRITE_WEBP_QUALITY, 95]}  # OpenCV's choice for JPEG; WebP would be lossless
 _STRIP: Final = 256  # rows
 
 
@@ -37,12 +33,10 @@ class ImagesSink:
         self,
         path: str | Path,
         *,
-        quality: int = 95,  # of JPEG and WebP, 1..100
         overwrite: bool = False,
         tag: str = "",  # see synthetic_color()
     ) -> None:
         self._path, self._overwrite, self._tag = Path(path), overwrite, tag
-        self._quality = quality
         self._one = False  # a picture's name was given, not a folder's
         self._output: PartialFolder | None = None
         self._names: dict[int, str] = {}
@@ -105,9 +99,8 @@ class ImagesSink:
             pixels = ((pixels + np.uint32(128)) // 257).astype(np.uint8)
         if self._tag and suffix not in _TAGGED:
             self._warn(f"{suffix} cannot say that the color is synthetic; {', '.join(_TAGGED)} can")
-        quality = [_QUALITY[suffix], self._quality] if suffix in _QUALITY else []
         try:
-            return _compressed(suffix, pixels, self._tag if suffix in _TAGGED else "", quality)
+            return _compressed(suffix, pixels, self._tag if suffix in _TAGGED else "")
         except cv2.error as error:
             size = f"{pixels.shape[1]}x{pixels.shape[0]}"
             raise SinkError(f"cannot write {name}: {suffix} does not hold a picture of {size}; .png does") from error
@@ -137,7 +130,8 @@ def to_bgr(frame: Frame) -> Pixels:
     return pixels
 
 
-def _compressed(suffix: str, pixels: Any, tag: str, quality: list[int]) -> bytes:
+def _compressed(suffix: str, pixels: Any, tag: str) -> bytes:
+    quality = _QUALITY.get(suffix, [])
     if tag:
         statement = np.frombuffer(xmp(tag), np.uint8)
         good, data = cv2.imencodeWithMetadata(suffix, pixels, [cv2.IMAGE_METADATA_XMP], [statement], quality)

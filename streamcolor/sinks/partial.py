@@ -50,7 +50,8 @@ class PartialFolder:
             self._temporary.mkdir()
 
     def write(self, name: str, data: bytes) -> None:
-        """Add one file."""
+        """Add one file; if it may not take its place later, say so now."""
+        check_free(self._folder / name, overwrite=self._overwrite)
         with explained(self._folder / name):
             (self._temporary / name).write_bytes(data)
 

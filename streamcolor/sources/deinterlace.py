@@ -62,16 +62,12 @@ class Deinterlacer:
         return graph
 
     def _ready(self, graph: Graph) -> Iterator[VideoFrame]:
-        while (picture := _pull(graph)) is not None:
+        while True:
+            try:
+                picture = graph.vpull()
+            except (av.BlockingIOError, av.EOFError):
+                return
             # bwdif counts in half ticks, so that it could give two pictures for one.
             ticks = cast("int", picture.pts) * cast("Fraction", picture.time_base) / self._time_base
-            picture.pts = round(ticks)
-            picture.time_base = self._time_base
+            picture.pts, picture.time_base = round(ticks), self._time_base
             yield picture
-
-
-def _pull(graph: Graph) -> VideoFrame | None:
-    try:
-        return graph.vpull()
-    except (av.BlockingIOError, av.EOFError):
-        return None

@@ -1,6 +1,5 @@
 """Pictures of any pixel format, size and color description become planes of one kind of Y'CbCr."""
 
-import re
 from dataclasses import dataclass
 from typing import TypeAlias, cast
 
@@ -14,7 +13,6 @@ from streamcolor.frames import ColorSpace, ColorTags, Matrix, Plane
 Chroma: TypeAlias = tuple[Plane, Plane]
 
 _SHIFTS = {"420": (1, 1), "422": (1, 0), "444": (0, 0)}
-_PLANAR = re.compile(r"(?:gray|yuv[aj]?(420|422|444)p)(?:(10|12)le)?")  # what we read in place; an alpha plane is last
 _LIMITED, _FULL = 1, 2  # AVColorRange
 
 # ITU-T H.273 table 4, as FFmpeg numbers it; FCC (4), SMPTE 240M (7), constant luminance (10) pass for their nearest.
@@ -27,7 +25,6 @@ _MATRICES = {
     9: Matrix.BT2020,
     10: Matrix.BT2020,
 }
-_NUMBERS = {Matrix.BT709: 1, Matrix.BT601: 6, Matrix.BT2020: 9}
 _SWSCALE = {Matrix.BT709: Colorspace.ITU709, Matrix.BT601: Colorspace.ITU601, Matrix.BT2020: Colorspace.BT2020}
 
 # With these two, R = G = B becomes Y' = R and exactly neutral chroma; without them chroma is off by one.
@@ -46,10 +43,7 @@ class Layout:
     @classmethod
     def nearest(cls, pixels: VideoFormat) -> "Layout":
         """Return the layout that loses least; RGB becomes 4:2:0, since its chroma is to be replaced."""
-        if planar := _PLANAR.fullmatch(pixels.name):
-            sampling, depth = planar[1] or "gray", int(planar[2] or 8)
-        else:
-            sampling, depth = _sampling(pixels), _depth(pixels)
+        sampling, depth = _sampling(pixels), _depth(pixels)
         gray = sampling == "gray"
         name = ("gray" if gray else f"yuv{sampling}p") + ("" if depth == 8 else f"{depth}le")
         return cls(name, depth, _SHIFTS.get(sampling, (1, 1)), gray)
@@ -99,8 +93,7 @@ def space_of(picture: VideoFrame, *, matrix: int = 2, full: int = 0) -> ColorSpa
 
 def tags_of(picture: VideoFrame, space: ColorSpace) -> ColorTags:
     """Describe the colors as they will be handed on: the matrix is the one used, whatever the source said."""
-    marked = picture.colorspace
-    number = marked if marked in (1, 5, 6, 9) and _MATRICES[marked] is space.matrix else _NUMBERS[space.matrix]
+    number = space.matrix.number(picture.colorspace)
     return ColorTags(picture.color_primaries or 2, picture.color_trc or 2, number)
 
 
@@ -115,7 +108,8 @@ class Normalizer:
         self.tags = tags_of(first, self.space)
         self.rescaled = 0
         self._first = _marks(first)
-        self._in_place = _PLANAR.fullmatch(first.format.name) is not None
+        planar = first.format.name.replace("yuvj", "yuv").replace("yuva", "yuv")  # an alpha plane is the last
+        self._in_place = planar == self.layout.name
         self._swscale = VideoReformatter()
         self._neutral = self._neutral_chroma() if self.layout.gray else None
 
