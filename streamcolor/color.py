@@ -103,8 +103,8 @@ def chroma_from_ab(light: Floats, ab: Floats, space: ColorSpace) -> tuple[Plane,
     """Return the codes (cb, cr), each (h, w), of the colors (light (h, w), ab (2, h, w)), clipped to the sRGB gamut."""
     rgb = rgb_from_lab(light, ab)
     weights, offset = _rgb_to_codes(space)
-    codes = weights.T[1:] @ rgb.reshape(-1, 3).T + offset[1:, None]
-    cb, cr = _rounded(codes, space).reshape(2, *light.shape)
+    codes = np.rint(weights.T[1:] @ rgb.reshape(-1, 3).T + offset[1:, None])
+    cb, cr = np.clip(codes, 0, (1 << space.depth) - 1).astype(space.dtype).reshape(2, *light.shape)
     return cb, cr
 
 
@@ -119,14 +119,6 @@ def luma_shift(light: Floats, ab: Floats, space: ColorSpace) -> Floats:
     return np.asarray(more.reshape(light.shape), np.float32)
 
 
-def ycbcr_from_rgb(rgb: NDArray[Any], space: ColorSpace) -> tuple[Plane, Plane, Plane]:
-    """Return the codes (y, cb, cr), each (..., H, W), of sRGB (..., H, W, 3): uint8 codes, or floats in 0..1."""
-    value = rgb.astype(np.float32) / (255 if rgb.dtype == np.uint8 else 1)
-    weights, offset = _rgb_to_codes(space)
-    y, cb, cr = np.moveaxis(_rounded(value @ weights + offset, space), -1, 0)
-    return np.ascontiguousarray(y), np.ascontiguousarray(cb), np.ascontiguousarray(cr)
-
-
 def rgb_from_ycbcr(y: Plane, cb: Plane, cr: Plane, space: ColorSpace) -> Floats:
     """Return sRGB in 0..1, float32 (..., H, W, 3), clipped, of three planes of one size."""
     weights, offset = _codes_to_rgb(space)
@@ -137,10 +129,6 @@ def rgb_from_ycbcr(y: Plane, cb: Plane, cr: Plane, space: ColorSpace) -> Floats:
 def neutral(space: ColorSpace) -> int:
     """Return the chroma code that means no color."""
     return 1 << (space.depth - 1)
-
-
-def _rounded(codes: NDArray[Any], space: ColorSpace) -> NDArray[Any]:
-    return np.asarray(np.clip(np.rint(codes), 0, (1 << space.depth) - 1), space.dtype)
 
 
 def _frozen(array: NDArray[Any]) -> Floats:

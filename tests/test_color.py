@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 import pytest
+from colors import ycbcr_from_rgb
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.color import lab2rgb, rgb2lab
@@ -100,7 +101,7 @@ def test_integers_and_floats_give_the_same_color():
     floats = codes.astype(np.float64) / 255
     assert np.abs(color.ab_from_rgb(codes) - color.ab_from_rgb(floats)).max() < 1e-3
     for space in (ColorSpace(), ColorSpace(Matrix.BT601, full_range=True)):
-        one, other = color.ycbcr_from_rgb(codes, space), color.ycbcr_from_rgb(floats, space)
+        one, other = ycbcr_from_rgb(codes, space), ycbcr_from_rgb(floats, space)
         assert all(np.abs(a.astype(int) - b).max() <= 1 for a, b in zip(one, other, strict=True))
 
 
@@ -122,7 +123,7 @@ def test_a_batch_has_the_layout_of_a_network():
     ids=str,
 )
 def test_pure_red_has_the_codes_of_the_standard(space, red):
-    planes = color.ycbcr_from_rgb(np.array([[[1.0, 0, 0]]]), space)
+    planes = ycbcr_from_rgb(np.array([[[1.0, 0, 0]]]), space)
     assert tuple(int(plane[0, 0]) for plane in planes) == red
     assert all(plane.dtype == space.dtype for plane in planes)
 
@@ -130,21 +131,21 @@ def test_pure_red_has_the_codes_of_the_standard(space, red):
 def test_jpeg_codes_are_those_of_opencv():
     rgb = np.random.default_rng(1).integers(0, 256, (16, 16, 3), dtype=np.uint8)
     theirs = cv2.cvtColor(rgb, cv2.COLOR_RGB2YCrCb)[..., [0, 2, 1]]
-    ours = np.stack(color.ycbcr_from_rgb(rgb, ColorSpace(Matrix.BT601, full_range=True)), axis=-1)
+    ours = np.stack(ycbcr_from_rgb(rgb, ColorSpace(Matrix.BT601, full_range=True)), axis=-1)
     assert np.abs(ours.astype(int) - theirs).max() <= 1
 
 
 @given(space=spaces, seed=st.integers(0, 2**32 - 1))
 @settings(max_examples=60, deadline=None)
 def test_codes_survive_the_way_through_lab_within_one_step(space, seed):
-    codes = color.ycbcr_from_rgb(pictures(seed), space)
+    codes = ycbcr_from_rgb(pictures(seed), space)
     lab = color.lab_from_rgb(color.rgb_from_ycbcr(*codes, space))
     light, ab = np.ascontiguousarray(lab[..., 0]), np.ascontiguousarray(np.moveaxis(lab[..., 1:], -1, 0))
     cb, cr = color.chroma_from_ab(light, ab, space)
     step = 1 if space.depth == 8 else 2 if space.depth == 10 else 4  # a tenth of an 8-bit code is float32's share
     assert np.abs(cb.astype(int) - codes[1]).max() <= step
     assert np.abs(cr.astype(int) - codes[2]).max() <= step
-    luma = color.ycbcr_from_rgb(color.rgb_from_lab(light, ab), space)[0]
+    luma = ycbcr_from_rgb(color.rgb_from_lab(light, ab), space)[0]
     assert np.abs(luma.astype(int) - codes[0]).max() <= step
 
 

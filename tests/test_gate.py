@@ -7,10 +7,11 @@ import av
 import cv2
 import numpy as np
 import pytest
+from colors import ycbcr_from_rgb
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamcolor.color import rgb_from_lab, ycbcr_from_rgb
+from streamcolor.color import rgb_from_lab
 from streamcolor.frames import ColorSpace, Frame, Matrix
 from streamcolor.gate import (
     LOOKS,
