@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -253,12 +253,6 @@ def _stopped_by_signals(job: "Job") -> Iterator[list[int]]:
 def _one_line_errors() -> Iterator[None]:
     try:
         yield
-    except ConfigError as error:
-        _fail(error, USAGE)
     except StreamcolorError as error:
-        _fail(error, FAILED)
-
-
-def _fail(error: StreamcolorError, code: int) -> NoReturn:
-    typer.echo(f"error: {error}", err=True)
-    raise typer.Exit(code) from error
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(USAGE if isinstance(error, ConfigError) else FAILED) from error
