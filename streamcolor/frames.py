@@ -108,7 +108,7 @@ class StreamInfo:
     duration: float | None = None  # seconds, for progress only
     video: "Stream | None" = None  # the source's own stream: its side data, disposition and metadata
     copied: tuple["Stream", ...] = ()  # streams whose packets arrive as Passthrough
-    attachments: tuple["Stream", ...] = ()  # fonts, cover pictures: streams without packets of their own
+    attachments: tuple["Stream", ...] = ()  # fonts; cover pictures, whose one packet arrives as Passthrough
     chapters: tuple[Mapping[str, Any], ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
     pictures: tuple[str, ...] = ()  # of a folder of pictures: the file name of the frame with pts i is pictures[i]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamcolor.sources.timing import Coverage, Timeline
+from streamcolor.sources.timing import Coverage, Splices, Timeline
 
 TICK = Fraction(1, 1000)
 
@@ -77,6 +77,54 @@ def test_times_always_go_forward(pictures):
     for in_order in (False, True):
         found, _ = stamps(pictures, in_order=in_order, depth=1)
         assert all(later > earlier for earlier, later in pairwise(found))
+
+
+def joined(packets, *, possible=True):
+    splices = Splices(possible=possible)
+    for packet in packets:
+        splices.join(packet)
+    return {kind: [packet.pts for packet in packets if packet.stream.type == kind] for kind in KINDS}, splices.count
+
+
+KINDS = ("video", "audio", "subtitle")
+
+
+def track(kind, times, recordings=1):
+    """The packets of a track in recordings that all begin at the same time."""
+    stream = Stream(kind)
+    return [Packet(at, stream=stream, stream_index=KINDS.index(kind)) for _ in range(recordings) for at in times]
+
+
+def test_times_that_start_anew_go_on():
+    times, count = joined(track("video", range(0, 1000, 40), recordings=3))
+    assert times["video"] == list(range(0, 3000, 40))
+    assert count == 2
+
+
+def test_tracks_that_start_anew_at_different_packets_stay_in_step():
+    video, audio = (track(kind, range(0, 1000, 40), recordings=2) for kind in ("video", "audio"))
+    late = [*video[:20], *audio[:30], *video[20:], *audio[30:]]  # sound is five packets ahead of the picture
+    times, count = joined(late)
+    assert times["audio"] == times["video"] == list(range(0, 2000, 40))
+    assert count == 1
+
+
+def test_subtitles_follow_the_latest_recording():
+    first, second = track("video", range(0, 1000, 40), recordings=2), track("subtitle", [500, 100])
+    times, _ = joined([*first[:25], second[0], *first[25:30], second[1]])
+    assert times["subtitle"] == [500, 1100]
+
+
+@pytest.mark.parametrize("times", [range(0, 2000, 40), [0, 40, 80, 0, 40, 80, 120], [0, 9000, 9040], [40, 0, 80]])
+def test_nothing_else_moves(times):
+    assert joined(track("audio", times))[0]["audio"] == list(times)
+
+
+def test_nothing_moves_where_a_format_does_not_start_anew():
+    assert joined(track("video", [0, 1000], recordings=2), possible=False) == (
+        {"video": [0, 1000] * 2, "audio": [], "subtitle": []},
+        0,
+    )
 
 
 def covered(packets, *, format_name="mov,mp4", start=0.0, duration=2.0, last_picture=None):

@@ -89,7 +89,7 @@ class Waiting:
 
 def stream_metadata(stream: "Stream") -> dict[str, str]:
     """Return the metadata of a copied stream: MP4 calls a track's title its name."""
-    kept = {key: text for key, text in stream.metadata.items() if key.lower() not in _STALE}
+    kept = file_metadata(stream.metadata)
     if "name" in kept:
         kept.setdefault("title", kept["name"])
     return kept

@@ -26,7 +26,7 @@ from streamcolor.urls import shown
 Packet: TypeAlias = "av.Packet[Stream]"  # generic in the stubs only
 
 _PICTURE = Disposition.attached_pic | Disposition.timed_thumbnails
-_DISCONTINUOUS = cast("int", Flags.ts_discont.value)  # formats that people join by putting files behind one another
+_DISCONTINUOUS = cast("int", Flags.ts_discont.value)  # formats in which times may start anew
 _GIVE_UP = 100  # unreadable packets in a row: what follows is not the film any more
 
 
@@ -69,7 +69,7 @@ class AvSource:
             self._deinterlace = Deinterlacer(deinterlace, self._time_base)
             self._timeline = self._new_timeline()
             self._coverage = self._new_coverage()
-            self._splices = Splices() if self._container.format.flags & _DISCONTINUOUS else None
+            self._splices = Splices(possible=bool(self._container.format.flags & _DISCONTINUOUS))
             self._decoded, first = self._peek()
             codec = self._video.codec_context
             self._normalize = Normalizer(first, matrix=codec.colorspace, full=codec.color_range)
@@ -127,7 +127,7 @@ class AvSource:
             width, height = self._normalize.size
             kind = f"{width}x{height} {self._normalize.layout.name}"
             yield f"the picture changes on the way: {self._normalize.rescaled} frames were brought to {kind}"
-        if self._splices and self._splices.count:
+        if self._splices.count:
             yield f"{self._splices.count + 1} recordings follow one another: their times were joined"
         if self._timeline.made_up:
             yield f"{self._timeline.made_up} frames had no usable time stamp and were given the next one"
@@ -193,9 +193,7 @@ class AvSource:
             attachments=(*self._covers, *attachments),
             chapters=tuple(cast("list[Mapping[str, Any]]", container.chapters())),
             metadata=dict(container.metadata),
-            display_matrix=()
-            if matrix is None
-            else tuple(np.frombuffer(cast("memoryview", matrix), np.int32).tolist()),
+            display_matrix=tuple(np.frombuffer(cast("memoryview", matrix or b""), np.int32).tolist()),
         )
 
     def _frame(self, picture: VideoFrame) -> Frame:
@@ -207,8 +205,7 @@ class AvSource:
         for packet in self._packets():
             film = packet.stream_index == self._video.index
             self._unreadable += packet.is_corrupt
-            if self._splices:
-                self._splices.join(packet)
+            self._splices.join(packet)
             self._coverage.packet(packet, video=film)
             if film:
                 yield from self._pictures(packet)

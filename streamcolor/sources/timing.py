@@ -45,7 +45,9 @@ class Splices:
 
     _BACK = Fraction(1, 2)  # seconds; damage moves packets by less
 
-    def __init__(self) -> None:
+    def __init__(self, *, possible: bool) -> None:
+        """Watch a file of a format in which that is `possible`: people put MPEG files behind one another."""
+        self._possible = possible
         self._moves = [Fraction(0)]  # seconds, of each recording
         self._recordings: dict[int, int] = {}  # the one in which each stream is: they do not change at the same packet
         self._ends: dict[int, Fraction] = {}
@@ -58,7 +60,7 @@ class Splices:
     def join(self, packet: "Packet[Stream]") -> None:
         """Move a packet to its place behind the recordings before its own."""
         moment, base = packet.pts if packet.dts is None else packet.dts, packet.time_base
-        if moment is None:
+        if moment is None or not self._possible:
             return
         stream, sparse = packet.stream_index, packet.stream.type not in ("audio", "video")
         now = self.count if sparse else self._recordings.setdefault(stream, self.count)
