@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 from streamcolor.channel import Batcher, Channel, Lane, WhenFull
 from streamcolor.errors import SinkError, SourceError, StreamcolorError
 from streamcolor.frames import Frame, Item, StreamInfo
-from streamcolor.metrics import FeedCounts, Stage, timed
+from streamcolor.metrics import FeedCounts, Stage
 
 if TYPE_CHECKING:
     from streamcolor.sinks import Sink
@@ -96,7 +96,12 @@ class _Session:
         """Send every item on its way; say whether the source ended by itself."""
         counters, outbox, lane = self.counters, self.outbox, self.lane
         dropped = counters.dropped
-        for item in timed(source, counters.read):
+        items = iter(source)
+        while True:
+            with counters.read.busy():
+                item = next(items, None)
+            if item is None:
+                return True
             if isinstance(item, Frame):
                 counters.read.frames += 1
                 taken = batcher.put(item)
@@ -106,7 +111,6 @@ class _Session:
             counters.dropped = dropped + lane.dropped + outbox.dropped
             if not taken or halted.is_set():
                 return False
-        return True
 
     def write(self, sink: "Sink", info: StreamInfo, batcher: Batcher) -> None:
         """Write until the outbox closes; finish only what is whole."""

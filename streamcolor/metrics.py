@@ -1,15 +1,12 @@
 """Counts per feed and stage: a few additions per frame, read from outside at any time."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import TypeVar
 
 from streamcolor.frames import StreamInfo
-
-T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -35,18 +32,6 @@ class Stage:
         self.frames += frames
         self.wall += wall
         self.cpu += cpu
-
-
-def timed(items: Iterable[T], stage: Stage) -> Iterator[T]:
-    """Pass `items` on, counting in `stage` the time that it takes to get each."""
-    iterator = iter(items)
-    nothing = object()
-    while True:
-        with stage.busy():
-            item = next(iterator, nothing)
-        if item is nothing:
-            return
-        yield item  # type: ignore[misc]  # no T is `nothing`
 
 
 @dataclass(slots=True)

@@ -18,7 +18,7 @@ LINE_EVERY = 5.0  # seconds between lines where there is no terminal
 def progress(stream: TextIO, *, quiet: bool = False, clock: Clock = time.monotonic) -> Iterator[Show]:
     """Give a function that shows the snapshots of a run on `stream`."""
     if quiet:
-        yield _nothing
+        yield lambda _: None
     elif stream.isatty():
         with _bar(stream, clock) as show:
             yield show
@@ -34,10 +34,6 @@ def status(counts: FeedCounts, elapsed: float) -> str:
     part = counts.done
     left = f", {clock_time(elapsed * (1 - part) / part)} left" if part and frames else ""
     return f"{frames}{of} frames, {fps:.1f} fps{left}"
-
-
-def _nothing(_: FeedCounts) -> None:
-    """Show nothing."""
 
 
 class _Lines:

@@ -4,7 +4,9 @@ import logging
 import os
 import signal
 import threading
+import time
 from fractions import Fraction
+from functools import partial
 
 import pytest
 from fakes import FakeSink, FakeSource, Tint, in_thread, picture, pictures
@@ -497,6 +499,16 @@ class TestSnapshot:
         for stage in (counts.read, counts.color, counts.write):
             assert 0 < stage.wall < 20
             assert stage.cpu >= 0
+
+    def test_a_stage_counts_its_own_time_only(self):
+        slow = partial(time.sleep, 0.02)
+        sink = FakeSink()
+        sink.finish = partial(time.sleep, 0.3)
+        engine = Engine(Tint())
+        engine.run([file_feed(FakeSource(script=[slow, "frame", slow, "packet", slow]), sink)])
+        counts = engine.snapshot()["a"]
+        assert 0.06 <= counts.read.wall < 0.3 <= counts.write.wall
+        assert counts.color.wall < 0.3
 
     def test_the_last_look_sees_the_end(self):
         looks = []

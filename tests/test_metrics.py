@@ -6,7 +6,7 @@ from fractions import Fraction
 import pytest
 from fakes import info
 
-from streamcolor.metrics import FeedCounts, Stage, timed
+from streamcolor.metrics import FeedCounts, Stage
 
 
 def test_a_stage_counts_the_time_between_entering_and_leaving():
@@ -30,31 +30,6 @@ def test_a_share_can_be_added():
     stage.count(2, wall=0.5, cpu=0.25)
     stage.count(1, wall=0.5, cpu=0.25)
     assert stage == Stage(frames=3, wall=1.0, cpu=0.5)
-
-
-def test_timing_passes_items_on_and_leaves_out_what_their_user_does():
-    def source():
-        for number in range(3):
-            time.sleep(0.01)
-            yield number
-
-    stage, got = Stage(), []
-    for number in timed(source(), stage):
-        got.append(number)
-        time.sleep(0.05)
-    assert got == [0, 1, 2]
-    assert 0.03 <= stage.wall < 0.15
-
-
-def test_timing_passes_none_and_errors_on():
-    def source():
-        yield None
-        raise OSError("gone")
-
-    items = timed(source(), Stage())
-    assert next(items) is None
-    with pytest.raises(OSError, match="gone"):
-        next(items)
 
 
 class TestFeed:
