@@ -200,6 +200,11 @@ def test_standard_output_on_a_full_device_is_said():
     assert done.stderr == "cannot write -: No space left on device\n"
 
 
+def test_a_closed_standard_output_is_said():
+    done = run_in_child("import os; os.close(1)\n" + TRY_PIPE, stderr=subprocess.PIPE, text=True)
+    assert done.stderr == "cannot write -: Bad file descriptor\n"
+
+
 def test_a_reader_that_leaves_ends_the_run_cleanly():
     read, write = os.pipe()
     os.close(read)

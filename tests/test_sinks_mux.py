@@ -306,6 +306,12 @@ def test_quality_and_speed_settings_reach_the_encoder(tmp_path):
     assert sizes[10] > 2 * sizes[40]
 
 
+def test_a_system_that_does_not_pin_processes_to_cores_will_do(tmp_path, monkeypatch):
+    monkeypatch.delattr("os.sched_getaffinity")
+    write_drawn(MuxSink(tmp_path / "a.mp4"), info_of(), 1)
+    assert len(read_frames(tmp_path / "a.mp4")) == 1
+
+
 def test_frames_are_encoded_in_whole_pictures(tmp_path):
     """A picture cut into slices, one for each thread, would cost quality at the same size."""
     path = tmp_path / "a.mp4"

@@ -108,7 +108,8 @@ def configure(
     context.color_primaries, context.color_trc = info.tags.primaries, info.tags.transfer
     context.colorspace = info.space.matrix.number(info.tags.matrix)
     context.flags |= av.codec.context.Flags.frame_duration  # so that the last frame lasts as long as we say
-    context.thread_count = threads or min(len(os.sched_getaffinity(0)), _MOST_THREADS)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    context.thread_count = threads or min(cores, _MOST_THREADS)
     # PyAV's default, slices only, costs x264 compression and speed; AUTO lets every encoder take its best kind.
     context.thread_type = "AUTO"
     context.options = dict(options)

@@ -75,7 +75,8 @@ class Pipe:
     """Standard output: it can neither be sought in nor taken back."""
 
     def __init__(self) -> None:
-        self._stream = os.fdopen(os.dup(1), "wb")  # our own descriptor: sys.stdout stays as it is
+        with explained(Path("-")):
+            self._stream = os.fdopen(os.dup(1), "wb")  # our own descriptor: sys.stdout stays as it is
         self.ffmpeg = FFmpegPipe(self._stream)
 
     def keep(self) -> None:
