@@ -1,13 +1,15 @@
 """Measure an exported network on folders of pictures: `python -m training.evaluate MODEL.onnx DIR -o figures.json`.
 
 DIR holds one folder a data set. Every picture goes through the very code that colors pictures for a user; a row of
-grey (the same luma, no color) stands beside each figure of ours. Sheets show grey | ours | truth.
+grey (the same luma, no color) stands beside each figure of ours. Sheets show grey | ours | truth; a page shows them
+with the figures. LPIPS and FID are there only where torchmetrics finds their pretrained weights on this machine.
 """
 
 import argparse
 import json
+from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -17,7 +19,10 @@ from skimage.metrics import structural_similarity
 
 from streamcolor.picture import Model, load_model
 
+from .accuracy import accuracy, palette_for
 from .figures import ciede2000, colorfulness, psnr
+from .page import write_page
+from .perceptual import NEEDS, Perceived, missing
 from .pictures import Picture, find_pictures
 from .sheet import write_sheet
 from .stills import Rgb
@@ -35,11 +40,16 @@ class Row:
     ciede2000: float
     colorfulness: float  # Hasler and Süsstrunk's M
     delta_colorfulness: float  # mean distance to the truth's M
+    palette_accuracy: float  # part of places with the truth's nearest palette color
+    lpips: float | None = None  # less is nearer
+    fid: float | None = None  # less is nearer; means little below some thousand pictures
 
 
 def evaluate(model: Model, pictures: Sequence[Picture], *, sheet: Path | None = None) -> dict[str, Row]:
     """Return a row for grey, for ours at each vividness and for the truth."""
+    palette = palette_for(model.backend.network.path)
     found: dict[str, list[tuple[float, ...]]] = {}
+    perceived: defaultdict[str, Perceived] = defaultdict(Perceived)
     shown: list[list[Rgb]] = []
     for picture in track(pictures, description=pictures[0].source):
         truth = picture.read()
@@ -51,11 +61,18 @@ def evaluate(model: Model, pictures: Sequence[Picture], *, sheet: Path | None = 
             versions[f"ours, vividness {vividness:g}"] = model.colorize(grey, vividness=vividness)
         versions["truth"] = truth
         for name, version in versions.items():
-            found.setdefault(name, []).append(compare(truth, version))
+            figures = (*compare(truth, version), accuracy(truth, version, palette))
+            found.setdefault(name, []).append(figures)
+            perceived[name].add(truth, version)
         shown.append([grey, versions[f"ours, vividness {VIVIDNESS[1]:g}"], truth])
     if sheet is not None:
         write_sheet(sheet, shown[:24])
-    return {name: Row(len(rows), *np.mean(rows, axis=0).tolist()) for name, rows in found.items()}
+    return {
+        name: replace(
+            Row(len(rows), *np.mean(rows, axis=0).tolist()), lpips=perceived[name].lpips(), fid=perceived[name].fid()
+        )
+        for name, rows in found.items()
+    }
 
 
 def gray_of(rgb: Rgb) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
@@ -64,7 +81,7 @@ def gray_of(rgb: Rgb) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
 
 
 def compare(truth: Rgb, version: Rgb) -> tuple[float, ...]:
-    """Return the figures of a `Row`, of one picture."""
+    """Return PSNR, SSIM, CIEDE2000, colorfulness and its distance to the truth's, of one picture."""
     exact, ours = (np.asarray(picture / 255, np.float32) for picture in (truth, version))
     smallest = min(7, *(extent - 1 + extent % 2 for extent in truth.shape[:2]))
     similarity = structural_similarity(  # type: ignore[no-untyped-call]
@@ -87,20 +104,28 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="folder with one folder a data set")
     parser.add_argument("-o", "--out", type=Path, required=True, help="JSON file to write")
     parser.add_argument("--sheets", type=Path, help="folder for contact sheets")
+    parser.add_argument("--page", type=Path, help="HTML page to write, with the sheets if there are any")
     parser.add_argument("--sets", nargs="*", help="only these data sets")
     given = parser.parse_args()
     model = load_model(given.model)
-    figures = {}
+    notes = [f"{figure.upper()} is absent: {reason}" for figure in NEEDS if (reason := missing(figure))]
+    figures, sheets = {}, {}
     for folder in sorted(path for path in given.data.iterdir() if path.is_dir()):
         if given.sets and folder.name not in given.sets:
             continue
         sheet = given.sheets / f"{folder.name}.jpg" if given.sheets else None
+        if sheet is not None:
+            sheets[folder.name] = sheet
         rows = evaluate(model, find_pictures(folder), sheet=sheet)
         figures[folder.name] = {name: asdict(row) for name, row in rows.items()}
         for name, row in rows.items():
             figure = f"PSNR {row.psnr:6.2f}  CIEDE2000 {row.ciede2000:6.2f}  colorfulness {row.colorfulness:5.1f}"
             print(f"{folder.name:12} {name:20} {figure}")
-    given.out.write_text(json.dumps({"model": given.model, "sets": figures}, indent=1) + "\n")
+    for note in notes:
+        print(note)
+    given.out.write_text(json.dumps({"model": given.model, "sets": figures, "notes": notes}, indent=1) + "\n")
+    if given.page is not None:
+        write_page(given.page, title=f"What {given.model} makes of gray", sets=figures, notes=notes, sheets=sheets)
 
 
 if __name__ == "__main__":

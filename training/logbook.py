@@ -5,7 +5,8 @@ import time
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -28,6 +29,15 @@ class Logbook:
         self._sums = torch.zeros(len(parts) + 1, device=process.device)  # on the device: reading it there would wait
         self._skipped = torch.zeros(2, dtype=torch.long)  # damaged, grey, since the start
         self._since = time.monotonic()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._curves is not None:
+            self._curves.close()
 
     def count(self, losses: Sequence[Tensor], *, damaged: Tensor, grey: Tensor) -> None:
         """Take down a step's losses, and the pictures that were passed over for its samples."""

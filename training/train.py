@@ -37,9 +37,9 @@ def train(settings: Settings, process: Process | None = None, *, minutes: float 
     network = process.shared(state.network)
     loss_of = loss_for(settings, state.palette).to(device)
     autocast = torch.autocast(device.type, NARROW.get(settings.precision), enabled=settings.precision in NARROW)
-    logbook = Logbook(settings.out, loss_of.parts, process, step=state.step)
+    book = Logbook(settings.out, loss_of.parts, process, step=state.step)
 
-    with progress(shown=process.first) as bar:
+    with progress(shown=process.first) as bar, book as logbook:
         task = bar.add_task("train", total=settings.steps, completed=state.step, note="")
         for batch in batches(pictures, settings, process, done=state.step):
             light, ab, hints = (batch[name].to(device, non_blocking=True) for name in ("light", "ab", "hints"))
