@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from streamcolor.errors import SourceError
 from streamcolor.frames import ColorSpace, ColorTags, Frame, Item, Matrix, Plane, StreamInfo
 from streamcolor.sources import SourceReport
+from streamcolor.sources.pixels import Chroma, neutral_chroma
 
 SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".jpe", ".tif", ".tiff", ".webp", ".bmp", ".pgm", ".ppm", ".pbm", ".pnm", ".jp2", ".avif"}
@@ -40,7 +41,6 @@ class ImagesSource:
         self._frames = 0
         self._finished = False
         self._damaged: list[str] = []
-        self._neutral: tuple[Plane, Plane] | None = None
         self._readable = self._read()
         self._first = next(self._readable, None)
         if self._first is None:
@@ -89,25 +89,9 @@ class ImagesSource:
             except _Unreadable as error:
                 self._damaged.append(f"{picture} {error}")
                 continue
-            luma, chroma = self._planes(samples)
-            space = ColorSpace(Matrix.BT601, full_range=True, depth=8 if luma.dtype == np.uint8 else 12)
+            space = ColorSpace(Matrix.BT601, full_range=True, depth=8 if samples.dtype == np.uint8 else 12)
+            luma, chroma = _planes(samples, space)
             yield Frame(self._name, index, luma, chroma, space, self._clock())
-
-    def _planes(self, samples: Plane) -> tuple[Plane, tuple[Plane, Plane]]:
-        if samples.ndim == 2:
-            luma = _held(samples)
-            return luma, self._gray(luma)
-        luma, cr, cb = (_held(plane) for plane in cv2.split(cv2.cvtColor(samples, cv2.COLOR_BGR2YCrCb)))
-        return luma, (cb, cr)
-
-    def _gray(self, luma: Plane) -> tuple[Plane, Plane]:
-        """Neutral chroma, made once for pictures of one size."""
-        known = self._neutral
-        if known is None or (known[0].shape, known[0].dtype) != (luma.shape, luma.dtype):
-            plane = np.full(luma.shape, 128 if luma.dtype == np.uint8 else 2048, luma.dtype)
-            plane.flags.writeable = False
-            known = self._neutral = (plane, plane)
-        return known
 
 
 def _listed(name: str, path: Path) -> tuple[Path, tuple[str, ...]]:
@@ -130,7 +114,7 @@ def _natural(name: str) -> tuple[list[tuple[int, str]], str]:
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts], name
 
 
-def _samples(path: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
+def _samples(path: Path) -> Plane:
     """Decode a file: (H,W) gray or (H,W,3) BGR."""
     try:
         data = path.read_bytes()
@@ -147,7 +131,15 @@ def _samples(path: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
         raise _Unreadable("is damaged or not a picture")
     if samples.dtype not in (np.uint8, np.uint16):
         raise _Unreadable(f"has samples of {samples.dtype}; 8 and 16 bits are understood")
-    return cast("NDArray[np.uint8] | NDArray[np.uint16]", samples)
+    return cast("Plane", samples)
+
+
+def _planes(samples: Plane, space: ColorSpace) -> tuple[Plane, Chroma]:
+    """Return luma (H,W) and Cb, Cr (H,W)."""
+    if samples.ndim == 2:
+        return _held(samples), neutral_chroma(samples.shape, space)
+    luma, cr, cb = (_held(plane) for plane in cv2.split(cv2.cvtColor(samples, cv2.COLOR_BGR2YCrCb)))
+    return luma, (cb, cr)
 
 
 def _held(plane: NDArray[np.generic]) -> Plane:

@@ -1,6 +1,7 @@
 """Pictures of any pixel format, size and color description become planes of one kind of Y'CbCr."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeAlias, cast
 
 import numpy as np
@@ -111,7 +112,8 @@ class Normalizer:
         planar = first.format.name.replace("yuvj", "yuv").replace("yuva", "yuv")  # an alpha plane is the last
         self._in_place = planar == self.layout.name
         self._swscale = VideoReformatter()
-        self._neutral = self._neutral_chroma() if self.layout.gray else None
+        shape = -(-first.height // 2), -(-first.width // 2)
+        self._neutral = neutral_chroma(shape, self.space) if self.layout.gray else None
 
     def __call__(self, picture: VideoFrame) -> VideoFrame:
         """Return the picture in our layout, size and color space."""
@@ -145,14 +147,14 @@ class Normalizer:
         rows = samples.reshape(-1, plane.line_size // samples.itemsize)
         return cast("Plane", rows[: plane.height, : plane.width])
 
-    def _neutral_chroma(self) -> Chroma:
-        """One read-only plane for the whole stream: no chroma costs nothing."""
-        width, height = self.size
-        shape, neutral = (-(-height // 2), -(-width // 2)), 1 << (self.space.depth - 1)
-        plane = cast("Plane", np.full(shape, neutral, self.space.dtype))
-        plane.flags.writeable = False
-        return plane, plane
-
 
 def _marks(picture: VideoFrame) -> tuple[str, int, int, int, int]:
     return picture.format.name, picture.width, picture.height, picture.colorspace, picture.color_range
+
+
+@lru_cache(maxsize=1)
+def neutral_chroma(shape: tuple[int, ...], space: ColorSpace) -> Chroma:
+    """One read-only plane for all gray pictures of a size: no chroma costs nothing."""
+    plane = cast("Plane", np.full(shape, 1 << (space.depth - 1), space.dtype))
+    plane.flags.writeable = False
+    return plane, plane
