@@ -148,6 +148,21 @@ def test_a_number_that_is_taken_is_said_at_once(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["000002.png"]
 
 
+def test_a_folder_that_is_there_is_all_that_is_touched(tmp_path, monkeypatch):
+    """It may be a mount point: its parent is then another file system, from which nothing can be moved."""
+    (tmp_path / "out").mkdir()
+    monkeypatch.chdir(tmp_path / "out")
+    info = picture_info()
+    for name in (tmp_path / "out", "."):
+        sink = ImagesSink(name, overwrite=True)
+        sink.open(info)
+        sink.write(gray(info))
+        assert [file.name for file in tmp_path.iterdir()] == ["out"]
+        sink.finish()
+        sink.close()
+        assert [file.name for file in (tmp_path / "out").iterdir()] == ["a.png"]
+
+
 def test_pictures_join_those_that_are_there(tmp_path):
     (tmp_path / "other.txt").write_bytes(b"x")
     info = picture_info()

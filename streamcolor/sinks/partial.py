@@ -17,7 +17,8 @@ class PartialFile:
 
     def __init__(self, path: Path, *, overwrite: bool) -> None:
         self._path, self._overwrite = path, overwrite
-        self._temporary = _partial_name(path)
+        # Hidden, nobody else's, never too long for a file system.
+        self._temporary = path.with_name(f".{path.stem[:40]}.partial-{secrets.token_hex(4)}{path.suffix}")
         check_free(path, overwrite=overwrite)
         with explained(path):
             # Buffered, because Python then completes the short writes of a disk that is nearly full.
@@ -39,14 +40,18 @@ class PartialFile:
 
 
 class PartialFolder:
-    """Files gathered under a temporary name beside `path`; keep() moves them into `folder`."""
+    """Files gathered in a hidden folder in `folder`, or beside it if it is not there yet; keep() moves them into it.
+
+    `path` is what the user named: the folder, or the only picture in it.
+    """
 
     def __init__(self, path: Path, folder: Path, *, overwrite: bool) -> None:
         self._folder, self._overwrite = folder, overwrite
-        self._temporary = _partial_name(path)
         with explained(path):
             if folder.exists() and not folder.is_dir():
                 raise SinkError(f"cannot write pictures into {folder}: it is a file; name a folder")
+            place = folder if folder.is_dir() else path.parent  # if it is a mount point, nothing can be moved into it
+            self._temporary = place / f".pictures.partial-{secrets.token_hex(4)}"
             self._temporary.mkdir()
 
     def write(self, name: str, data: bytes) -> None:
@@ -133,11 +138,6 @@ def check_free(path: Path, *, overwrite: bool) -> None:
         raise SinkError(f"cannot write {path}: it is a pipe or a device; name a file, or - for standard output")
     if taken and not overwrite:
         raise SinkError(f"cannot write {path}: it exists; allow overwriting or choose another name")
-
-
-def _partial_name(path: Path) -> Path:
-    """Make a name beside `path`: hidden, nobody else's, never too long for a file system."""
-    return path.with_name(f".{path.stem[:40]}.partial-{secrets.token_hex(4)}{path.suffix}")
 
 
 @contextlib.contextmanager
