@@ -172,8 +172,8 @@ class Engine:
         if watch:
             watch(self.snapshot())
         for ended in [failed, *workers]:
-            if ended and ended.error and not self._is_noise(ended.error):
-                raise ended.error
+            if ended and ended.error and not (self._stopped and isinstance(ended.error, StreamcolorError)):
+                raise ended.error  # but for what sources and sinks say to being cut off by a stop
 
     def stop(self) -> None:
         """Ask `run` to end soon and leave nothing half done.
@@ -210,10 +210,6 @@ class Engine:
         model.wait()
         for reader in readers:
             reader.wait(max(0.0, until - time.monotonic()))
-
-    def _is_noise(self, error: BaseException) -> bool:
-        """Return whether an error tells nothing: what sources and sinks say to being cut off."""
-        return self._stopped and isinstance(error, StreamcolorError)
 
     def _halt(self) -> None:
         # A session registers itself and then looks at the flag; we set the flag and then look at the sessions.
