@@ -1,6 +1,6 @@
 """The network on OpenVINO: the fastest runtime on x86-64."""
 
-from functools import lru_cache
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any, Final
 
@@ -46,7 +46,7 @@ class OpenVinoBackend:
         self._core = openvino.Core()
         self._model = _read(path)
         self.network = _describe(path, self._model)
-        self._compiled = lru_cache(SHAPES_KEPT)(self._compile)
+        self._requests: OrderedDict[tuple[int, int, float], list[Any]] = OrderedDict()
         self._fitted([1, 1, self.network.stride, self.network.stride], 0.0)
 
     def predict(self, light_N1hw: Floats, *, vividness: float) -> Prediction:
@@ -77,11 +77,20 @@ class OpenVinoBackend:
 
     def close(self) -> None:
         """See Backend."""
-        self._compiled.cache_clear()
+        self._requests.clear()
 
-    def _compile(self, height: int, width: int, vividness: float) -> list[Any]:
+    def _compiled(self, height: int, width: int, vividness: float) -> list[Any]:
         """Return an infer request per thread for this input size and vividness."""
-        model = self._fitted([1, 1, height, width], vividness)
+        key = (height, width, vividness)
+        if key not in self._requests:
+            self._requests[key] = self._compile([1, 1, height, width], vividness)
+            if len(self._requests) > SHAPES_KEPT:
+                self._requests.popitem(last=False)
+        self._requests.move_to_end(key)
+        return self._requests[key]
+
+    def _compile(self, light: list[int], vividness: float) -> list[Any]:
+        model = self._fitted(light, vividness)
         try:
             compiled = self._core.compile_model(model, "CPU", self._options)
         except RuntimeError as error:
