@@ -46,6 +46,7 @@ class OpenVinoBackend:
         self._core = openvino.Core()
         self._model = _read(path)
         self.network = _describe(path, self._model)
+        # Not functools.lru_cache: around a method of ours it makes a cycle, and OpenVINO crashes when that is collected.
         self._requests: OrderedDict[tuple[int, int, float], list[Any]] = OrderedDict()
         self._fitted([1, 1, self.network.stride, self.network.stride], 0.0)
 
