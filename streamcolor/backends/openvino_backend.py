@@ -46,7 +46,7 @@ class OpenVinoBackend:
         self._core = openvino.Core()
         self._model = _read(path)
         self.network = _describe(path, self._model)
-        # Not functools.lru_cache: around a method of ours it makes a cycle, and OpenVINO crashes when that is collected.
+        # Not functools.lru_cache: with it the tests crashed, presumably for the reference cycle that it makes.
         self._requests: OrderedDict[tuple[int, int, float], list[Any]] = OrderedDict()
         self._fitted([1, 1, self.network.stride, self.network.stride], 0.0)
 
