@@ -90,7 +90,7 @@ def test_a_batch_that_cannot_be_shared_evenly_is_an_error(pictures, tmp_path):
 
 
 def test_a_run_stops_when_its_time_is_up_and_goes_on_when_started_again(pictures, tmp_path):
-    plan = settings(pictures, tmp_path, steps=2, every=100)
+    plan = settings(pictures, tmp_path, shape="seed", steps=2, every=100)
     steps = []
     for _ in range(2):
         checkpoint = training.train(plan, minutes=0)

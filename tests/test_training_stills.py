@@ -27,9 +27,8 @@ def test_a_clip_gives_a_still_a_second_at_places_chosen_by_its_name(clip):
     assert [int(moment * 3) for moment in moments(clip)] == [0, 1, 2]
 
 
-def test_a_long_film_does_not_rule(clip, monkeypatch):
-    monkeypatch.setattr(stills, "MOST", 2)
-    assert len(moments(clip)) == 2
+def test_a_long_film_does_not_rule(clip):
+    assert len(moments(clip, most=2)) == 2
 
 
 @pytest.mark.parametrize("moment", [0.0, 0.31, 0.5, 0.99])

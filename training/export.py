@@ -75,6 +75,28 @@ def export(network: Network, path: Path, *, card: Mapping[str, str], strength: M
     return predictor
 
 
+def export_both(
+    network: Network, out: Path, pictures: Sequence[Picture], *, card: Mapping[str, str], strength: Mapping[str, float]
+) -> Path:
+    """Write OUT.onnx, int8 calibrated on `pictures`, and OUT-fp32.onnx; compare both with torch; return the first.
+
+    ExportError: the file in single precision does not do what torch does. Nothing is kept then.
+    """
+    int8, single = (out.with_name(f"{out.name}{suffix}.onnx") for suffix in ("", "-fp32"))
+    predictor = export(network, single, card=card, strength=strength)
+    lights = lights_of(pictures, CALIBRATION)
+    mean = float(deviation(predictor, single, lights[:20]).mean())
+    if mean > TOLERANCE:
+        single.unlink()
+        raise ExportError(f"{single} differs from torch by {mean:.2f} CIE units on average: not kept")
+    quantize(single, int8, lights)
+    for path in (single, int8):
+        distances = deviation(predictor, path, lights[:50])
+        worst = np.quantile(distances, 0.99)
+        print(f"{path}: a,b differ from torch by {distances.mean():.2f} CIE units on average, p99 {worst:.2f}")
+    return int8
+
+
 def store_half(model: onnx.ModelProto) -> None:
     """Store large weights in half precision, cast to single when the file is loaded: half the size, same arithmetic."""
     graph = model.graph
@@ -171,18 +193,7 @@ def main() -> None:
     card = {"name": given.out.name, "stride": str(stride), "pixels": str(192 * 320), "precision": "fp32"}
     card |= json.loads(given.card.read_text()) if given.card else {}
     strength = {"boost": given.boost, "sharpness": given.sharpness, "spread": given.spread}
-    int8, single = (given.out.with_name(f"{given.out.name}{suffix}.onnx") for suffix in ("", "-fp32"))
-    predictor = export(network, single, card=card, strength=strength)
-    lights = lights_of(find_pictures(given.data), CALIBRATION)
-    mean = float(deviation(predictor, single, lights[:20]).mean())
-    if mean > TOLERANCE:
-        single.unlink()
-        raise ExportError(f"{single} differs from torch by {mean:.2f} CIE units on average: not kept")
-    quantize(single, int8, lights)
-    for path in (single, int8):
-        distances = deviation(predictor, path, lights[:50])
-        worst = np.quantile(distances, 0.99)
-        print(f"{path}: a,b differ from torch by {distances.mean():.2f} CIE units on average, p99 {worst:.2f}")
+    export_both(network, given.out, find_pictures(given.data), card=card, strength=strength)
 
 
 if __name__ == "__main__":

@@ -13,19 +13,19 @@ from numpy.typing import NDArray
 
 SUFFIXES = {".mp4", ".m4v", ".mkv", ".avi", ".mov", ".webm", ".ts", ".mpg", ".mpeg", ".wmv", ".flv", ".y4m"}
 APART = 1.0  # seconds: stills closer than this show the same thing
-MOST = 60  # stills of one clip, so that one long film does not rule
+MOST = 60  # stills of one clip among others, so that one long film does not rule
 
 Rgb: TypeAlias = NDArray[np.uint8]  # (H, W, 3)
 
 
-def moments(path: Path) -> list[float]:
+def moments(path: Path, *, apart: float = APART, most: int = MOST) -> list[float]:
     """Return where to take the stills of a clip, as parts 0..1 of its length; one a stretch, its place chosen by name.
 
     A clip that cannot be opened has one moment, at which reading then fails: so it is counted and named like a picture.
     """
     try:
         with _opened(path) as container:
-            count = min(max(round(_length(container) / APART), 1), MOST)
+            count = min(max(round(_length(container) / apart), 1), most)
     except (OSError, ValueError):
         count = 1
     seed = int.from_bytes(hashlib.sha256(path.name.encode()).digest()[:8], "big")
