@@ -137,7 +137,7 @@ def check_free(path: Path, *, overwrite: bool) -> None:
     if taken and special:
         raise SinkError(f"cannot write {path}: it is a pipe or a device; name a file, or - for standard output")
     if taken and not overwrite:
-        raise SinkError(f"cannot write {path}: it exists; allow overwriting or choose another name")
+        raise SinkError(f"cannot write {path}: it exists; overwrite it with -y (overwrite=True) or choose another name")
 
 
 @contextlib.contextmanager
