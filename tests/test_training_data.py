@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import os
 import zipfile
 
 import cv2
@@ -192,3 +193,21 @@ def test_a_survey_of_a_sample_looks_at_so_many(folder, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["data", str(folder), "--sample", "5"])
     data.main()
     assert "6 pictures, of which 5 are looked at" in capsys.readouterr().out
+
+
+def test_a_forked_process_opens_its_shards_itself(tmp_path, monkeypatch):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as shard:
+        shard.writestr("x.png", cv2.imencode(".png", colorful())[1].tobytes())
+    opened = []
+
+    def watched(path):
+        opened.append(path)
+        return zipfile_of(path)
+
+    zipfile_of = zipfile.ZipFile
+    monkeypatch.setattr(zipfile, "ZipFile", watched)
+    picture = Picture("s", "x.png", tmp_path, "a.zip")
+    for process in (1, 1, 2):
+        monkeypatch.setattr(os, "getpid", lambda process=process: process)
+        assert picture.read() is not None
+    assert len(opened) == 2

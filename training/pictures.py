@@ -3,6 +3,7 @@
 import csv
 import gzip
 import hashlib
+import os
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from streamcolor.color import ab_from_rgb
 
@@ -44,16 +46,20 @@ class Picture:
         """Return the picture, or None if it is damaged."""
         if self.moment is not None:
             return stills.read_still(self.folder / self.name, self.moment)
-        if self.shard is None:
-            data = np.fromfile(self.folder / self.name, np.uint8)
-        else:
-            data = np.frombuffer(_shard(self.folder / self.shard).read(self.name), np.uint8)
+        data = self.stored()
         bgr = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
         return None if bgr is None else np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
 
+    def stored(self) -> NDArray[np.uint8]:
+        """Return the bytes of the file or of the shard's member, as they are."""
+        if self.shard is None:
+            return np.fromfile(self.folder / self.name, np.uint8)
+        return np.frombuffer(_shard(self.folder / self.shard, os.getpid()).read(self.name), np.uint8)
+
 
 @cache
-def _shard(path: Path) -> zipfile.ZipFile:
+def _shard(path: Path, _process: int) -> zipfile.ZipFile:
+    """Open a shard once in every process: forked ones would share the place at which the file is read."""
     return zipfile.ZipFile(path)
 
 
