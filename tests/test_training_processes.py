@@ -18,7 +18,7 @@ from training import logbook
 from training import train as training
 from training.config import BadSettingsError, Settings
 from training.evaluate import evaluate
-from training.export import export, lights_of, load_checkpoint, quantize
+from training.export import ExportError, export, lights_of, load_checkpoint, load_network, quantize
 from training.logbook import Logbook
 from training.pictures import chosen, find_pictures
 from training.processes import Process
@@ -176,6 +176,10 @@ class TestSeed:
         (loss,) = SquaredError()(ab / REACH, ab)
         assert loss == pytest.approx(0, abs=1e-12)
 
+    def test_it_has_no_distribution_to_work_with(self, seed):
+        with pytest.raises(ExportError, match="without a palette"):
+            load_checkpoint(seed)
+
     def test_it_is_plain_and_small(self):
         network = Seed()
         assert network(torch.zeros(1, 1, 256, 256)).shape == (1, 2, 64, 64)
@@ -185,7 +189,7 @@ class TestSeed:
     def test_it_is_exported_evaluated_and_run_like_the_others(self, seed, pictures, tmp_path):
         card = {"name": "seed", "stride": "16", "pixels": "65536", "precision": "fp32"}
         found = find_pictures(pictures)
-        export(load_checkpoint(seed), tmp_path / "seed-fp32.onnx", card=card, strength={})
+        export(load_network(seed), tmp_path / "seed-fp32.onnx", card=card, strength={})
         quantize(tmp_path / "seed-fp32.onnx", tmp_path / "seed.onnx", lights_of(found, 2, (64, 64)))
         inputs = onnx.load(tmp_path / "seed.onnx").graph.input
         assert [entry.name for entry in inputs] == ["light", "vividness"]

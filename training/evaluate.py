@@ -97,6 +97,37 @@ def compare(truth: Rgb, version: Rgb) -> tuple[float, ...]:
     )
 
 
+def measure(
+    name: str,
+    data: Path,
+    out: Path,
+    *,
+    sheets: Path | None = None,
+    page: Path | None = None,
+    only: Sequence[str] | None = None,
+) -> None:
+    """Evaluate a network on every data set below `data`, or `only` some; write JSON, sheets and a page."""
+    notes = [f"{figure.upper()} is absent: {reason}" for figure in NEEDS if (reason := missing(figure))]
+    figures, shown = {}, {}
+    with load_model(name) as model:
+        for folder in sorted(path for path in data.iterdir() if path.is_dir()):
+            if only and folder.name not in only:
+                continue
+            sheet = sheets / f"{folder.name}.jpg" if sheets else None
+            if sheet is not None:
+                shown[folder.name] = sheet
+            rows = evaluate(model, find_pictures(folder), sheet=sheet)
+            figures[folder.name] = {version: asdict(row) for version, row in rows.items()}
+            for version, row in rows.items():
+                figure = f"PSNR {row.psnr:6.2f}  CIEDE2000 {row.ciede2000:6.2f}  colorfulness {row.colorfulness:5.1f}"
+                print(f"{folder.name:12} {version:20} {figure}")
+    for note in notes:
+        print(note)
+    out.write_text(json.dumps({"model": name, "sets": figures, "notes": notes}, indent=1) + "\n")
+    if page is not None:
+        write_page(page, title=f"What {name} makes of gray", sets=figures, notes=notes, sheets=shown)
+
+
 def main() -> None:
     """Read the command line and evaluate."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -107,25 +138,7 @@ def main() -> None:
     parser.add_argument("--page", type=Path, help="HTML page to write, with the sheets if there are any")
     parser.add_argument("--sets", nargs="*", help="only these data sets")
     given = parser.parse_args()
-    model = load_model(given.model)
-    notes = [f"{figure.upper()} is absent: {reason}" for figure in NEEDS if (reason := missing(figure))]
-    figures, sheets = {}, {}
-    for folder in sorted(path for path in given.data.iterdir() if path.is_dir()):
-        if given.sets and folder.name not in given.sets:
-            continue
-        sheet = given.sheets / f"{folder.name}.jpg" if given.sheets else None
-        if sheet is not None:
-            sheets[folder.name] = sheet
-        rows = evaluate(model, find_pictures(folder), sheet=sheet)
-        figures[folder.name] = {name: asdict(row) for name, row in rows.items()}
-        for name, row in rows.items():
-            figure = f"PSNR {row.psnr:6.2f}  CIEDE2000 {row.ciede2000:6.2f}  colorfulness {row.colorfulness:5.1f}"
-            print(f"{folder.name:12} {name:20} {figure}")
-    for note in notes:
-        print(note)
-    given.out.write_text(json.dumps({"model": given.model, "sets": figures, "notes": notes}, indent=1) + "\n")
-    if given.page is not None:
-        write_page(given.page, title=f"What {given.model} makes of gray", sets=figures, notes=notes, sheets=sheets)
+    measure(given.model, given.data, given.out, sheets=given.sheets, page=given.page, only=given.sets)
 
 
 if __name__ == "__main__":

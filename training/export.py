@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from streamcolor.nets.autoencoder import Predictor
+from streamcolor.nets.autoencoder import Autoencoder, Predictor
 from streamcolor.nets.rebuild import STORED_HALF, fold_batch_norms
 
 from .degrade import luma
@@ -30,6 +30,7 @@ from .pictures import Picture, find_pictures, usable
 from .seed import SeedPredictor
 
 CALIBRATION = 200  # pictures
+STRENGTH: Final = {"boost": 0.6, "sharpness": 1.0, "spread": 12.0}  # see Predictor
 TOLERANCE = 0.25  # CIE units that a,b may differ at most from torch on average, half-precision weights included
 
 Lights = Sequence[NDArray[np.float32]]  # each (1, 1, h, w), L* in 0..100
@@ -40,14 +41,28 @@ class ExportError(Exception):
     """An exported file does not do what the trained network does."""
 
 
-def load_checkpoint(path: Path) -> Network:
-    """Rebuild the averaged network of a training checkpoint, ready for inference."""
-    saved = torch.load(path, weights_only=False)
+def load_checkpoint(path: Path) -> Autoencoder:
+    """Rebuild the averaged network of a training checkpoint, ready for inference; ExportError if it is a `seed`."""
+    network = load_network(path)
+    if not isinstance(network, Autoencoder):
+        raise ExportError(f"{path} holds a network without a palette: only evaluation and export can use it")
+    return network
+
+
+def load_network(path: Path) -> Network:
+    """Rebuild the averaged network of a training checkpoint, of whatever kind, ready for inference."""
+    saved = torch.load(path, map_location="cpu", weights_only=False)
     palette = None if saved["palette"] is None else (saved["palette"], saved["prior"])
     network = build(saved["settings"]["shape"], palette)
     weights = {k.removeprefix("module."): v for k, v in saved["average"].items() if k.startswith("module.")}
     network.load_state_dict(weights)
     return network.eval()
+
+
+def card_of(path: Path, name: str) -> dict[str, str]:
+    """Return what the file of a checkpoint's network must say about itself."""
+    stride = stride_of(torch.load(path, map_location="cpu", weights_only=False)["settings"]["shape"])
+    return {"name": name, "stride": str(stride), "pixels": str(192 * 320), "precision": "fp32"}
 
 
 def export(network: Network, path: Path, *, card: Mapping[str, str], strength: Mapping[str, float]) -> Exported:
@@ -184,15 +199,19 @@ def main() -> None:
     parser.add_argument("-o", "--out", type=Path, required=True, help="path of the files to write, without .onnx")
     parser.add_argument("--data", type=Path, required=True, help="pictures to calibrate int8 with")
     parser.add_argument("--card", type=Path, help="JSON of strings for the file's metadata: licence, version, …")
-    parser.add_argument("--boost", type=float, default=0.6, help="what vividness 1 adds of the prior (default 0.6)")
-    parser.add_argument("--sharpness", type=float, default=1.0, help="growth of 1/temperature at vividness 1")
-    parser.add_argument("--spread", type=float, default=12.0, help="deviation in CIE units of half confidence")
+    parser.add_argument(
+        "--boost", type=float, default=STRENGTH["boost"], help="what vividness 1 adds of the prior (default 0.6)"
+    )
+    parser.add_argument(
+        "--sharpness", type=float, default=STRENGTH["sharpness"], help="growth of 1/temperature at vividness 1"
+    )
+    parser.add_argument(
+        "--spread", type=float, default=STRENGTH["spread"], help="deviation in CIE units of half confidence"
+    )
     given = parser.parse_args()
-    network = load_checkpoint(given.checkpoint)
-    stride = stride_of(torch.load(given.checkpoint, weights_only=False)["settings"]["shape"])
-    card = {"name": given.out.name, "stride": str(stride), "pixels": str(192 * 320), "precision": "fp32"}
-    card |= json.loads(given.card.read_text()) if given.card else {}
+    card = card_of(given.checkpoint, given.out.name) | (json.loads(given.card.read_text()) if given.card else {})
     strength = {"boost": given.boost, "sharpness": given.sharpness, "spread": given.spread}
+    network = load_network(given.checkpoint)
     export_both(network, given.out, find_pictures(given.data), card=card, strength=strength)
 
 
