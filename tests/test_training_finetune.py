@@ -100,6 +100,7 @@ def test_only_the_chosen_layers_change(start, data, layers):
     assert ("stem" in changed) == (layers == "all")
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 def test_the_command_says_what_it_won_and_the_program_takes_the_file(data, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(finetune, "SIZE", 64)

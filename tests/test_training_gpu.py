@@ -76,14 +76,15 @@ class TestPieces:
             list(join([parts[0], parts[2]]))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
-def test_pieces_of_time_add_up_to_a_trained_exported_and_evaluated_network(
-    packed, pictures, tmp_path, monkeypatch, capsys
-):
+def test_pieces_of_time_add_up_to_a_trained_exported_and_evaluated_network(packed, tmp_path, monkeypatch, capsys):
+    (tmp_path / "sets" / "one").mkdir(parents=True)
+    cv2.imwrite(str(tmp_path / "sets" / "one" / "1.png"), find_pictures(packed)[0].read()[:64, :64])
     config = tmp_path / "seed.yaml"
     config.write_text("data: .\nshape: seed\nbatch: 2\nsize: 64\nworkers: 0\n")
     out = tmp_path / "run"
-    given = ["run", packed, "--config", config, "--out", out, "--eval", pictures, "--steps", "2", "--mib", "1"]
+    given = ["run", packed, "--config", config, "--out", out, "--eval", tmp_path / "sets", "--steps", "2", "--mib", "1"]
 
     def call(minutes):
         monkeypatch.setattr("sys.argv", ["gpu", *map(str, given), "--minutes", str(minutes)])
@@ -96,7 +97,7 @@ def test_pieces_of_time_add_up_to_a_trained_exported_and_evaluated_network(
     assert call(0) == gpu.AGAIN  # trained, but no time left for the rest
     assert not (out / "seed.onnx").exists()
     assert call(5) == 0
-    assert json.loads((out / "figures.json").read_text())["sets"].keys() == {"source0", "source1"}
+    assert json.loads((out / "figures.json").read_text())["sets"].keys() == {"one"}
     assert "all is done" in capsys.readouterr().out
     whole = (out / "seed.onnx").read_bytes()
     (out / "seed.onnx").unlink()
@@ -105,7 +106,8 @@ def test_pieces_of_time_add_up_to_a_trained_exported_and_evaluated_network(
     assert (out / "seed.onnx").read_bytes() == whole
     with load_model(out / "seed.onnx") as model:
         assert model.backend.network.precision == "int8"
-    assert onnx.load(out / "seed-fp32.onnx").metadata_props
+        assert (model.predict(np.zeros((48, 80), np.uint8))[1] == 1).all()
+    assert [entry.name for entry in onnx.load(out / "seed-fp32.onnx").graph.input] == ["light", "vividness"]
 
 
 def test_training_does_not_begin_without_all_pieces(packed, tmp_path, monkeypatch):

@@ -9,16 +9,13 @@ import types
 
 import cv2
 import numpy as np
-import onnx
 import pytest
 import torch
 
-from streamcolor.picture import load_model
 from training import logbook
 from training import train as training
 from training.config import BadSettingsError, Settings
-from training.evaluate import evaluate
-from training.export import ExportError, export, lights_of, load_checkpoint, load_network, quantize
+from training.export import ExportError, load_checkpoint
 from training.logbook import Logbook
 from training.pictures import chosen, find_pictures
 from training.processes import Process
@@ -67,6 +64,7 @@ def settings(folder, out, **more):
     return Settings(**given | {"validation_share": 0.2, "warmup": 1} | more)
 
 
+@pytest.mark.slow
 def test_two_processes_share_the_samples_and_end_with_the_same_weights(pictures, tmp_path, request):
     (tmp_path / "watched.py").write_text(WATCHED)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
@@ -184,17 +182,3 @@ class TestSeed:
         network = Seed()
         assert network(torch.zeros(1, 1, 256, 256)).shape == (1, 2, 64, 64)
         assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in network.modules())
-
-    @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
-    def test_it_is_exported_evaluated_and_run_like_the_others(self, seed, pictures, tmp_path):
-        card = {"name": "seed", "stride": "16", "pixels": "65536", "precision": "fp32"}
-        found = find_pictures(pictures)
-        export(load_network(seed), tmp_path / "seed-fp32.onnx", card=card, strength={})
-        quantize(tmp_path / "seed-fp32.onnx", tmp_path / "seed.onnx", lights_of(found, 2, (64, 64)))
-        inputs = onnx.load(tmp_path / "seed.onnx").graph.input
-        assert [entry.name for entry in inputs] == ["light", "vividness"]
-        for name in ("seed.onnx", "seed-fp32.onnx"):
-            with load_model(tmp_path / name) as model:
-                assert (model.predict(np.zeros((48, 80), np.uint8))[1] == 1).all()
-                rows = evaluate(model, found[:2])
-        assert rows["ours, vividness 0"].psnr > 5

@@ -1,9 +1,9 @@
 """A run can be killed and goes on as if nothing had happened; what it learned can be exported and rebuilt."""
 
 import csv
+import importlib
 import json
-import subprocess
-import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -154,10 +154,17 @@ def test_every_wrong_setting_is_named_at_once(tmp_path):
         load(tmp_path / "none.yaml")
 
 
-def test_the_command_line_explains_itself():
-    for module in ("train", "export"):
-        command = [sys.executable, "-m", f"training.{module}", "--help"]
-        assert "usage" in subprocess.run(command, check=True, capture_output=True, text=True).stdout
+ROOT = Path(training.__file__).parent.parent
+COMMANDS = [path.stem for path in sorted((ROOT / "training").glob("*.py")) if "def main(" in path.read_text()]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself_and_is_documented(command, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", [command, "--help"])
+    with pytest.raises(SystemExit, match="0"):
+        importlib.import_module(f"training.{command}").main()
+    assert f"python -m training.{command}" in capsys.readouterr().out
+    assert any(f"training.{command}" in path.read_text() for path in (ROOT / "docs").glob("*.md"))
 
 
 def test_every_configuration_that_ships_is_valid(request):

@@ -51,7 +51,7 @@ def evaluate(model: Model, pictures: Sequence[Picture], *, sheet: Path | None = 
     found: dict[str, list[tuple[float, ...]]] = {}
     perceived: defaultdict[str, Perceived] = defaultdict(Perceived)
     shown: list[list[Rgb]] = []
-    for picture in track(pictures, description=pictures[0].source):
+    for picture in track(pictures, description=pictures[0].folder.name):
         truth = picture.read()
         if truth is None:
             continue
