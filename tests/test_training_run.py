@@ -19,6 +19,9 @@ from training.export import deviation, export, lights_of, load_checkpoint, quant
 from training.pictures import find_pictures
 from training.state import rate_at
 
+# torch's exporter is deprecated by torch itself; the fixture that exports runs in whichever test asks first
+pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+
 STRENGTH = {"boost": 0.5, "sharpness": 1.0, "spread": 12.0}
 CARD = {"name": "test", "stride": "64", "pixels": "4096", "precision": "fp32"}
 
@@ -98,7 +101,6 @@ def exported(checkpoint, tmp_path_factory):
     return path, export(load_checkpoint(checkpoint), path, card=CARD, strength=STRENGTH)
 
 
-@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 def test_the_exported_file_does_what_torch_does_at_any_size(exported, pictures):
     path, predictor = exported
     found = find_pictures(pictures)
@@ -152,6 +154,14 @@ def test_every_wrong_setting_is_named_at_once(tmp_path):
         load(path)
     with pytest.raises(BadSettingsError, match="cannot read"):
         load(tmp_path / "none.yaml")
+
+
+def test_what_cannot_be_trained_with_is_said_in_one_line(tmp_path, monkeypatch):
+    (tmp_path / "my.yaml").write_text(f"data: {tmp_path}\nout: {tmp_path / 'run'}\nshape: seed\nworkers: 0\n")
+    for given, said in [("my.yaml", "no pictures found"), ("none.yaml", r"cannot read .*none\.yaml")]:
+        monkeypatch.setattr("sys.argv", ["train", str(tmp_path / given)])
+        with pytest.raises(SystemExit, match=said):
+            training.main()
 
 
 ROOT = Path(training.__file__).parent.parent

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from .config import Settings, load
+from .config import BadSettingsError, Settings, load
 from .evaluate import measure
 from .export import STRENGTH, card_of, export_both, load_network
 from .pictures import UnusableDataError, find_pictures
@@ -116,17 +116,28 @@ def main() -> None:
     joining = commands.add_parser("join", help="put exported files together from their parts")
     joining.add_argument("parts", type=Path, nargs="+")
     given = parser.parse_args()
+    try:
+        done = follow(given)
+    except (BadSettingsError, UnusableDataError) as error:
+        raise SystemExit(str(error)) from error
+    if not done:
+        raise SystemExit(AGAIN)
+
+
+def follow(given: argparse.Namespace) -> bool:
+    """Do what the command line says; tell whether nothing is left to do."""
     if given.command == "pack":
         for path in pack(find_pictures(given.data), given.packed, limit=int(given.mib * MIB)):
             print(f"{path}  {path.stat().st_size / MIB:.1f} MiB")
-    elif given.command == "join":
+        return True
+    if given.command == "join":
         for path in join(given.parts):
             print(path)
-    else:
-        settings = load(given.config, data=given.data, out=given.out, steps=given.steps)
-        done = run(Job(settings, given.sets, int(given.mib * MIB)), minutes=given.minutes)
-        print("all is done" if done else "call again: something is left")
-        raise SystemExit(0 if done else AGAIN)
+        return True
+    settings = load(given.config, data=given.data, out=given.out, steps=given.steps)
+    done = run(Job(settings, given.sets, int(given.mib * MIB)), minutes=given.minutes)
+    print("all is done" if done else "call again: something is left")
+    return done
 
 
 if __name__ == "__main__":

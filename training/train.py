@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Subset
 from .config import BadSettingsError, Settings, load
 from .logbook import Logbook, progress
 from .networks import loss_for
-from .pictures import Picture, chosen, find_pictures, split
+from .pictures import Picture, UnusableDataError, chosen, find_pictures, split
 from .processes import Process, joined
 from .samples import Samples
 from .state import State, save
@@ -101,9 +101,12 @@ def main() -> None:
     parser.add_argument("--steps", type=int, help="number of optimizer steps, instead of the one in the settings")
     parser.add_argument("--minutes", type=float, default=math.inf, help="stop after so long; the next start goes on")
     given = parser.parse_args()
-    settings = load(given.settings, data=given.data, out=given.out, steps=given.steps)
     with joined() as process:
-        checkpoint = train(settings, process, minutes=given.minutes)
+        try:
+            settings = load(given.settings, data=given.data, out=given.out, steps=given.steps)
+            checkpoint = train(settings, process, minutes=given.minutes)
+        except (BadSettingsError, UnusableDataError) as error:
+            raise SystemExit(str(error)) from error
         if process.first:
             print(checkpoint)
 
