@@ -15,7 +15,7 @@ from streamcolor.chroma import brightened, enlarge, network_size, quarter, shrin
 from streamcolor.color import Floats, chroma_from_ab, light_from_luma, luma_shift
 from streamcolor.errors import BackendError, ConfigError
 from streamcolor.frames import ColorSpace, Frame, Plane
-from streamcolor.gate import NEXT, STILL, ColorJudge, Cuts, barely_differs, tiny_luma
+from streamcolor.gate import ColorJudge, Cuts, barely_differs, tiny_luma
 
 WhenColored: TypeAlias = Literal["keep", "replace"]
 """What happens to frames that are in color already."""
@@ -159,8 +159,7 @@ class Colorizer:
 
     def _serves(self, coloring: _Coloring, small: Plane, age: int) -> bool:
         if self._every == "auto":
-            limits = NEXT if age == 1 else STILL
-            return barely_differs(small, coloring.small_hw, coloring.space.depth, limits=limits)
+            return barely_differs(small, coloring.small_hw, coloring.space.depth, age=age)
         return age < self._every
 
     def _predict(self, colorings: Sequence[_Coloring | None]) -> None:

@@ -18,11 +18,10 @@ from streamcolor.frames import ColorSpace, Frame, Plane
 TINY: Final = 8  # the network's input is so many times as wide as the picture in which scenes are compared
 
 # Colors of the last prediction are used again while blocks of 8x8 change by no more, on average over all of them and in
-# all but 2 %. The very next frame may differ more: its colors are then a frame late, which no eye follows. True
-# chroma held by this rule keeps 40 dB or more against true chroma of every frame on all of 19 clips, 55 dB on average:
-# a tenth of a dB for a network of 24 dB; and 64 % of the frames are predicted instead of 85 %.
-STILL: Final = (2, 16)
-NEXT: Final = (8, 64)
+# all but 2 %. The next frames may differ more: colors that are a frame or two late are followed by no eye. True chroma
+# held by this rule keeps 40 dB or more against true chroma of every frame on all of 19 clips, 55 dB on average: a tenth
+# of a dB for a network of 24 dB; and 55 % of the frames are predicted.
+HELD: Final = ((8, 64), (5, 40), (3, 24), (2, 16))  # (average, all but 2 %) one, two, three, and more frames later
 
 # Spread of chroma that brightness does not explain (see `spread_and_tint`). Color clips: 2.9 and more. Gray ones: 0 to
 # 0.5; noisy, tinted or sepia ones after strong compression: 0.5 to 2.3.
@@ -36,12 +35,9 @@ SETTLED, LOOKS = 12, 4  # frames after which a judgment that nothing contradicts
 TO_COLOR, TO_GRAY, TO_GRAY_IF_TINTED = 3, 12, 250  # frames in a row that must contradict a judgment to change it
 
 
-def barely_differs(small_hw: Plane, other_hw: Plane, depth: int, *, limits: tuple[int, int] = STILL) -> bool:
-    """Return whether two luma planes are so alike that the colors of one serve the other.
-
-    `limits`: codes that blocks may change by on average, and in all but 2 % of them.
-    """
-    mean, block = limits
+def barely_differs(small_hw: Plane, other_hw: Plane, depth: int, *, age: int) -> bool:
+    """Return whether two luma planes, `age` frames apart, are so alike that the colors of one serve the other."""
+    mean, block = HELD[min(age, len(HELD)) - 1]
     blocks = shrink(cv2.absdiff(small_hw, other_hw), *_tiny(small_hw))  # type: ignore[arg-type]
     scale = 1 << (depth - 8)
     if cv2.mean(blocks)[0] > mean * scale:

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from streamcolor.color import rgb_from_lab
 from streamcolor.frames import ColorSpace, Frame, Matrix
 from streamcolor.gate import (
+    HELD,
     LOOKS,
-    NEXT,
     SETTLED,
     TO_COLOR,
     TO_GRAY,
@@ -225,20 +225,20 @@ def test_noise_barely_differs_and_a_moved_object_does(depth):
     rng = np.random.default_rng(0)
     still = frame(scene(15, chroma=0), space).luma
     noisy = (still + rng.integers(-1 * step, 2 * step, still.shape)).astype(space.dtype)
-    assert barely_differs(still, still, depth)
-    assert barely_differs(still, noisy, depth)
+    assert barely_differs(still, still, depth, age=len(HELD))
+    assert barely_differs(still, noisy, depth, age=len(HELD))
     moved = still.copy()
     moved[40:88, 60:108] = 230 * step
-    assert not barely_differs(still, moved, depth)
-    assert barely_differs(still, moved, depth) == barely_differs(moved, still, depth)
+    assert not barely_differs(still, moved, depth, age=len(HELD))
+    assert barely_differs(still, moved, depth, age=len(HELD)) == barely_differs(moved, still, depth, age=len(HELD))
 
 
 def test_everything_a_little_brighter_differs_unless_it_is_the_very_next_frame():
     still = frame(scene(16, chroma=0)).luma
     brighter = (still + 3).astype(np.uint8)
-    assert not barely_differs(still, brighter, 8)
-    assert barely_differs(still, brighter, 8, limits=NEXT)
-    assert not barely_differs(still, (still + 9).astype(np.uint8), 8, limits=NEXT)
+    assert not barely_differs(still, brighter, 8, age=len(HELD))
+    assert barely_differs(still, brighter, 8, age=1)
+    assert not barely_differs(still, (still + 9).astype(np.uint8), 8, age=1)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (32, 32)])
@@ -247,4 +247,4 @@ def test_the_smallest_pictures_have_no_scene_but_do_no_harm(size):
     small = np.full((32, 32), 128, np.uint8)
     assert not Cuts()(tiny_luma(small, SPACE))
     assert not ColorJudge()(tiny_luma(small, SPACE), one, cut=False)
-    assert barely_differs(small, small, 8)
+    assert barely_differs(small, small, 8, age=len(HELD))

@@ -63,7 +63,7 @@ def test_only_plain_convolutions_are_used():
 
 
 def predict(network, vividness, **strength):
-    predictor = Predictor(network, **({"boost": 0.5, "sharpness": 1.0, "spread": 12.0} | strength)).eval()
+    predictor = Predictor(network, **({"boost": 0.5, "sharpness": 1.0, "spread": 12.0, "calm": 1.0} | strength)).eval()
     torch.manual_seed(1)
     with torch.inference_mode():
         return predictor(torch.rand(1, 1, 32, 32) * 100, torch.tensor([vividness]))
@@ -76,6 +76,13 @@ def test_no_vividness_is_the_mean_color():
     with torch.inference_mode():
         mean = network.mean_color(network(torch.rand(1, 1, 32, 32) * 100))
     assert torch.allclose(ab, mean, atol=1e-3)
+
+
+def test_calm_mutes_the_careful_colors_and_not_the_vivid_ones():
+    network = small_network()
+    full, muted = (predict(network, 0.0, calm=calm)[0] for calm in (1.0, 0.5))
+    assert torch.allclose(muted, full / 2, atol=1e-4)
+    assert torch.equal(predict(network, 1.0, calm=0.5)[0], predict(network, 1.0, calm=1.0)[0])
 
 
 def test_confidence_is_a_half_where_the_deviation_is_the_spread():

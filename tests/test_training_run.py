@@ -22,7 +22,7 @@ from training.state import rate_at
 # torch's exporter is deprecated by torch itself; the fixture that exports runs in whichever test asks first
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 
-STRENGTH = {"boost": 0.5, "sharpness": 1.0, "spread": 12.0}
+STRENGTH = {"boost": 0.5, "sharpness": 1.0, "spread": 12.0, "calm": 0.8}
 CARD = {"name": "test", "stride": "64", "pixels": "4096", "precision": "fp32"}
 
 

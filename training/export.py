@@ -30,7 +30,7 @@ from .pictures import Picture, find_pictures, usable
 from .seed import SeedPredictor
 
 CALIBRATION = 200  # pictures
-STRENGTH: Final = {"boost": 0.6, "sharpness": 1.0, "spread": 12.0}  # see Predictor
+STRENGTH: Final = {"boost": 2.0, "sharpness": 1.0, "spread": 25.0, "calm": 0.8}  # see Predictor
 TOLERANCE = 0.25  # CIE units that a,b may differ at most from torch on average, half-precision weights included
 
 Lights = Sequence[NDArray[np.float32]]  # each (1, 1, h, w), L* in 0..100
@@ -199,18 +199,11 @@ def main() -> None:
     parser.add_argument("-o", "--out", type=Path, required=True, help="path of the files to write, without .onnx")
     parser.add_argument("--data", type=Path, required=True, help="pictures to calibrate int8 with")
     parser.add_argument("--card", type=Path, help="JSON of strings for the file's metadata: licence, version, …")
-    parser.add_argument(
-        "--boost", type=float, default=STRENGTH["boost"], help="what vividness 1 adds of the prior (default 0.6)"
-    )
-    parser.add_argument(
-        "--sharpness", type=float, default=STRENGTH["sharpness"], help="growth of 1/temperature at vividness 1"
-    )
-    parser.add_argument(
-        "--spread", type=float, default=STRENGTH["spread"], help="deviation in CIE units of half confidence"
-    )
+    for name, value in STRENGTH.items():
+        parser.add_argument(f"--{name}", type=float, default=value, help=f"see Predictor (default {value})")
     given = parser.parse_args()
     card = card_of(given.checkpoint, given.out.name) | (json.loads(given.card.read_text()) if given.card else {})
-    strength = {"boost": given.boost, "sharpness": given.sharpness, "spread": given.spread}
+    strength = {name: getattr(given, name) for name in STRENGTH}
     network = load_network(given.checkpoint)
     export_both(network, given.out, find_pictures(given.data), card=card, strength=strength)
 

@@ -24,7 +24,7 @@ from streamcolor.nets.autoencoder import Autoencoder
 from streamcolor.nets.rebuild import rebuild
 
 from .config import Settings
-from .export import export_both
+from .export import STRENGTH, export_both
 from .figures import ciede2000, colorfulness, psnr
 from .logbook import progress
 from .loss import ColorLoss
@@ -83,7 +83,7 @@ def start_from(model: str) -> Start:
     path = twin if twin.is_file() else path
     predictor = rebuild(path)
     card = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
-    strength = {name: float(card.pop(name, "0")) for name in ("boost", "sharpness", "spread")}
+    strength = {name: float(card.pop(name, "0")) for name in STRENGTH}
     if strength["boost"] > 0:
         predictor.network.prior.copy_(predictor.push.flatten() / strength["boost"])
     return Start(predictor.network, card, strength)

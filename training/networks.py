@@ -39,5 +39,5 @@ def stride_of(shape: str) -> int:
 
 
 def predictor_of(network: Network, strength: Mapping[str, float]) -> Predictor | SeedPredictor:
-    """Return what is exported; `strength` is the Predictor's boost, sharpness and spread."""
+    """Return what is exported; `strength` are the Predictor's settings."""
     return SeedPredictor(network) if isinstance(network, Seed) else Predictor(network, **strength)

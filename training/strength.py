@@ -24,7 +24,7 @@ from .figures import ciede2000, colorfulness, psnr, with_chroma
 from .pictures import find_pictures, split, usable
 
 SIZE = (256, 192)  # width and height that every picture is brought to
-BOOST, SHARPNESS, SPREAD = (0.0, 0.5, 1.0), (0.0, 1.0, 2.0), (12.0, 20.0, 30.0)
+BOOST, SHARPNESS, SPREAD = (0.0, 1.0, 2.0, 3.0), (1.0, 3.0, 6.0), (20.0, 40.0)
 
 
 class Seen(torch.nn.Module):
@@ -84,7 +84,7 @@ def main() -> None:
     seen = Seen(network)
     print("boost sharpness spread vividness    gain CIEDE2000 colorfulness")
     for boost, sharpness, spread in product(BOOST, SHARPNESS, SPREAD):
-        predictor = Predictor(seen, boost=boost, sharpness=sharpness, spread=spread).eval()  # type: ignore[arg-type]
+        predictor = Predictor(seen, boost=boost, sharpness=sharpness, spread=spread, calm=1.0).eval()  # type: ignore[arg-type]
         for vividness in (0.0, 0.5) if (boost, sharpness) == (0.0, 0.0) else (0.5,):
             row = figures(predictor, pictures, vividness)
             print(

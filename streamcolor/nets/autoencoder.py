@@ -96,15 +96,16 @@ class Autoencoder(nn.Module):
 class Predictor(nn.Module):
     """What is exported: L* and a vividness in, a,b and confidence out."""
 
-    def __init__(self, network: Autoencoder, *, boost: float, sharpness: float, spread: float) -> None:
-        """`boost` and `sharpness` are what vividness 1 does; `spread` is the deviation of half confidence.
+    def __init__(self, network: Autoencoder, *, boost: float, sharpness: float, spread: float, calm: float) -> None:
+        """`boost` and `sharpness` are what vividness 1 does, `calm` what vividness 0 does.
 
         boost: the part of the prior that is added; sharpness: by how much the inverse temperature grows beyond 1;
-        spread: the standard deviation, in CIE units, of a distribution that gets confidence 1/2.
+        spread: the standard deviation, in CIE units, of a distribution that gets confidence 1/2; calm: the factor of
+        all colors at vividness 0, below 1 because the network expects more of strange pictures than is in them.
         """
         super().__init__()
         self.network = network
-        self.sharpness, self.spread = sharpness, spread
+        self.sharpness, self.spread, self.calm = sharpness, spread, calm
         palette = network.palette
         moments = torch.cat([palette, (palette**2).sum(1, keepdim=True), torch.ones(len(palette), 1)], 1)
         self.register_buffer("moments", moments.T[:, :, None, None].contiguous())  # (4, Q, 1, 1): a, b, a²+b², 1
@@ -116,8 +117,8 @@ class Predictor(nn.Module):
     def forward(self, light_N1hw: Tensor, vividness_1: Tensor) -> tuple[Tensor, Tensor]:
         """(N,1,h,w) L* in 0..100, (1,) in 0..1 → a,b (N,2,h/4,w/4) in CIE units, confidence (N,1,h/4,w/4) in 0..1.
 
-        Vividness 0 gives the mean color, the safest guess. More of it favors saturated and likely colors, and only
-        as far as the network is sure: where it is not, the mean stays, which is muted by itself.
+        Vividness 0 gives the mean color, calmed: the safest guess. More of it favors saturated and likely colors, and
+        only as far as the network is sure: where it is not, the mean stays, which is muted by itself.
         """
         logits = self.network(light_N1hw)
         moments = self.expected(logits)
@@ -125,7 +126,8 @@ class Predictor(nn.Module):
         variance = moments[:, 2:] - (mean**2).sum(1, keepdim=True)
         confidence = 1 / (1 + variance.clamp(min=0) / self.spread**2)
         vivid = (logits + vividness_1 * self.push) * (1 + vividness_1 * self.sharpness)
-        return mean + confidence * (self.expected(vivid)[:, :2] - mean), confidence
+        ab = mean + confidence * (self.expected(vivid)[:, :2] - mean)
+        return ab * (self.calm + (1 - self.calm) * vividness_1), confidence
 
     def expected(self, logits_NQhw: Tensor) -> Tensor:
         """Return the expected a, b, a²+b² (N,3,h,w) under the softmax of the logits.

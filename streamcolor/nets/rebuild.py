@@ -33,7 +33,8 @@ def rebuild(path: Path) -> Predictor:
         moments, push = weights["moments"], weights["push"]
         palette = moments[:2, :, 0, 0].T.contiguous()
         network = Autoencoder(_shape(weights), palette, torch.zeros(len(palette)))
-        predictor = Predictor(network, boost=0.0, sharpness=float(card["sharpness"]), spread=float(card["spread"]))
+        settings = {name: float(card[name]) for name in ("sharpness", "spread", "calm")}
+        predictor = Predictor(network, boost=0.0, **settings)
         fold_batch_norms(predictor.eval())
         unused = ("network.hints.weight", "network.palette", "network.prior", "moments", "push")
         state = {name: value for name, value in predictor.state_dict().items() if name in unused}
