@@ -12,7 +12,7 @@ from measure import write
 
 from streamcolor.backends import Backend, open_backend
 from streamcolor.color import rgb_from_ycbcr
-from streamcolor.colorizer import Colorizer, WhenColored
+from streamcolor.colorizer import Colorizer
 from streamcolor.frames import Frame
 from streamcolor.sources.av_source import AvSource
 
@@ -30,7 +30,7 @@ def main() -> None:
 def measure(clip: Path, backend: Backend, count: int) -> dict[str, float]:
     """Return PSNR in dB against the truth, for every frame predicted and for `auto`, and the part that it predicts."""
     source = AvSource(clip.name, str(clip))
-    each, auto = (Colorizer(backend, when_colored=WhenColored.REPLACE, every=every) for every in (1, "auto"))
+    each, auto = (Colorizer(backend, when_colored="replace", every=every) for every in (1, "auto"))
     errors = []
     frames = (item for item in source if isinstance(item, Frame))
     for frame in islice(frames, count):
