@@ -133,6 +133,10 @@ def test_the_file_carries_its_card(exported):
     assert card == CARD | {name: str(value) for name, value in STRENGTH.items()}
 
 
+def test_the_file_says_nothing_of_the_machine_that_made_it(exported, request):
+    assert str(request.config.rootpath).encode() not in exported[0].read_bytes()
+
+
 def test_the_quantized_file_carries_it_too(exported, pictures, tmp_path):
     quantize(exported[0], tmp_path / "int8.onnx", lights_of(find_pictures(pictures), 1, (64, 64)))
     card = {entry.key: entry.value for entry in onnx.load(tmp_path / "int8.onnx").metadata_props}

@@ -84,6 +84,7 @@ def export(network: Network, path: Path, *, card: Mapping[str, str], strength: M
     )
     assert program is not None
     model = program.model_proto
+    forget_origin(model)
     onnx.helper.set_model_props(model, dict(card) | {key: str(value) for key, value in strength.items()})
     store_half(model)
     onnx.save(model, path)
@@ -110,6 +111,13 @@ def export_both(
         worst = np.quantile(distances, 0.99)
         print(f"{path}: a,b differ from torch by {distances.mean():.2f} CIE units on average, p99 {worst:.2f}")
     return int8
+
+
+def forget_origin(model: onnx.ModelProto) -> None:
+    """Drop what torch notes at every node: stack traces with the paths of the machine that exported it."""
+    graph = model.graph
+    for noted in (graph, *graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
+        del noted.metadata_props[:]
 
 
 def store_half(model: onnx.ModelProto) -> None:
