@@ -7,6 +7,7 @@ at the same size as ours; the same encoder settings. RUNTIME: torch is what a ne
 openvino is the fastest there is for it (the sample's own, cv2.dnn, cannot load the network).
 """
 
+import os
 import sys
 from fractions import Fraction
 
@@ -17,6 +18,7 @@ import numpy as np
 from streamcolor.backends import open_backend
 from streamcolor.chroma import network_size
 
+cv2.setNumThreads(os.cpu_count() or 1)  # OpenCV's default, which streamcolor turned off for itself
 source, out, runtime = sys.argv[1:4]
 backend = open_backend(runtime, "tiny-fp32", threads=2)
 capture = cv2.VideoCapture(source)
