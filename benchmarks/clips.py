@@ -1,4 +1,4 @@
-"""Make a grey clip of a wanted size and length out of any video."""
+"""Make a gray clip of a wanted size and length out of any video."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -7,7 +7,7 @@ import av
 import numpy as np
 
 
-def grey_clip(source: Path, out: Path, *, seconds: float, size: tuple[int, int] | None = None) -> int:
+def gray_clip(source: Path, out: Path, *, seconds: float, size: tuple[int, int] | None = None) -> int:
     """Write `source` without its color, `size` (width, height), looped to `seconds`; return the number of frames."""
     unit = out.with_suffix(".unit.mp4")
     _encode(source, unit, size)

@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import av
-from clips import grey_clip
+from clips import gray_clip
 from measure import interleaved, median, ratio, run, write
 
 HERE = Path(__file__).parent
@@ -25,8 +25,8 @@ def main() -> None:
     )
     given = parser.parse_args()
     with TemporaryDirectory() as folder:
-        clip = Path(folder) / "grey.mp4"
-        frames = grey_clip(given.clip, clip, seconds=given.seconds)
+        clip = Path(folder) / "gray.mp4"
+        frames = gray_clip(given.clip, clip, seconds=given.seconds)
         result = compare(clip, frames, given.rounds, given.opencv_rounds)
     write("end_to_end", {"clip": given.clip.name, **result})
 

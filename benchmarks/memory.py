@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from clips import grey_clip
+from clips import gray_clip
 from measure import run, write
 
 
@@ -18,8 +18,8 @@ def main() -> None:
     peaks = {}
     with TemporaryDirectory() as folder:
         for minutes in given.minutes:
-            clip, out = Path(folder) / "grey.mp4", Path(folder) / "out.mp4"
-            frames = grey_clip(given.clip, clip, seconds=60 * minutes, size=(1920, 1080))
+            clip, out = Path(folder) / "gray.mp4", Path(folder) / "out.mp4"
+            frames = gray_clip(given.clip, clip, seconds=60 * minutes, size=(1920, 1080))
             cost = run([sys.executable, "-m", "streamcolor", "run", str(clip), str(out), "-y", "--quiet"])
             peaks[f"{minutes:g} min"] = {"frames": frames, "peak_mb": round(cost.peak), "wall_s": round(cost.wall, 1)}
     write("memory", {"clip": given.clip.name, "size": [1920, 1080], "runs": peaks})

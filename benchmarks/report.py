@@ -28,18 +28,18 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def quality() -> str:
-    """Return PSNR, CIEDE2000 and colorfulness for every data set, beside grey and the truth."""
+    """Return PSNR, CIEDE2000 and colorfulness for every data set, beside gray and the truth."""
     rows = []
     for name, found in load("training/results/tiny.json")["sets"].items():
-        grey, mean, vivid = found["grey"], found["ours, vividness 0"], found["ours, vividness 0.5"]
+        gray, mean, vivid = found["gray"], found["ours, vividness 0"], found["ours, vividness 0.5"]
         rows.append(
             (
-                f"{name} ({grey['pictures']})",
-                f"{grey['psnr']:.2f}",
-                f"{mean['psnr']:.2f} ({mean['psnr'] - grey['psnr']:+.2f})",
+                f"{name} ({gray['pictures']})",
+                f"{gray['psnr']:.2f}",
+                f"{mean['psnr']:.2f} ({mean['psnr'] - gray['psnr']:+.2f})",
                 f"{vivid['psnr']:.2f}",
-                f"{grey['ciede2000']:.2f}",
-                f"{mean['ciede2000']:.2f} ({mean['ciede2000'] / grey['ciede2000'] - 1:+.0%})",
+                f"{gray['ciede2000']:.2f}",
+                f"{mean['ciede2000']:.2f} ({mean['ciede2000'] / gray['ciede2000'] - 1:+.0%})",
                 f"{vivid['ciede2000']:.2f}",
                 f"{mean['colorfulness'] / found['truth']['colorfulness']:.2f}",
                 f"{vivid['colorfulness'] / found['truth']['colorfulness']:.2f}",
@@ -47,10 +47,10 @@ def quality() -> str:
         )
     head = (
         "pictures",
-        "PSNR grey",
+        "PSNR gray",
         "careful",
         "default",
-        "CIEDE2000 grey",
+        "CIEDE2000 gray",
         "careful",
         "default",
         "colorfulness careful",
@@ -132,7 +132,7 @@ def summary() -> str:
     cost, start_up = load("benchmarks/results/end_to_end.json"), load("benchmarks/results/start.json")
     sets = load("training/results/tiny.json")["sets"]
     gains = [
-        sets[name]["ours, vividness 0"]["psnr"] - sets[name]["grey"]["psnr"]
+        sets[name]["ours, vividness 0"]["psnr"] - sets[name]["gray"]["psnr"]
         for name in ("kodak24", "cbsd68", "urban100", "nips17-300")
     ]
     peak = max(run["peak_mb"] for run in load("benchmarks/results/memory.json")["runs"].values())

@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import av
-from clips import grey_clip
+from clips import gray_clip
 from measure import run, write
 
 PROGRAM = [sys.executable, "-m", "streamcolor"]
@@ -22,8 +22,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9, help="rounds (default 9)")
     given = parser.parse_args()
     with TemporaryDirectory() as folder:
-        clip = Path(folder) / "grey.mp4"
-        grey_clip(given.clip, clip, seconds=5)
+        clip = Path(folder) / "gray.mp4"
+        gray_clip(given.clip, clip, seconds=5)
         first = [first_frame(clip) for _ in range(given.rounds)]
     helped = [run([*PROGRAM, "--help"]).wall for _ in range(given.rounds)]
     write("start", {"clip": given.clip.name, "first_frame_s": summary(first), "help_s": summary(helped)})

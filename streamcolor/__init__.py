@@ -1,4 +1,4 @@
-"""Grey video in, color video out.
+"""Gray video in, color video out.
 
 Importing this costs nothing: what needs more than the errors loads it when it is first used.
 """

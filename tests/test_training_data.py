@@ -11,7 +11,7 @@ import pytest
 
 from training import data
 from training.data import survey
-from training.pictures import Picture, UnusableDataError, find_pictures, is_grey, split
+from training.pictures import Picture, UnusableDataError, find_pictures, is_gray, split
 from training.samples import Samples, ab_of, crop, some_hints
 
 
@@ -31,7 +31,7 @@ def folder(tmp_path):
     for number in range(3):
         write(tmp_path / "cats" / f"{number}.png", colorful(number))
     write(tmp_path / "dogs" / "deep" / "one.jpg", colorful(7))
-    write(tmp_path / "grey" / "g.png", np.repeat(colorful(8)[..., :1], 3, axis=2))
+    write(tmp_path / "gray" / "g.png", np.repeat(colorful(8)[..., :1], 3, axis=2))
     (tmp_path / "cats" / "damaged.png").write_bytes(b"not a picture")
     (tmp_path / "cats" / "notes.txt").write_text("not a picture either")
     return tmp_path
@@ -39,7 +39,7 @@ def folder(tmp_path):
 
 def test_pictures_are_found_in_any_layout_and_named_by_their_collection(folder):
     found = find_pictures(folder)
-    assert [p.source for p in found] == ["cats"] * 4 + ["dogs", "grey"]
+    assert [p.source for p in found] == ["cats"] * 4 + ["dogs", "gray"]
     assert found == find_pictures(folder)
 
 
@@ -68,18 +68,18 @@ def test_samples_have_the_documented_shapes_and_depend_on_their_number_alone(fol
     assert not (first["light"] == other["light"]).all()
 
 
-def test_damaged_and_grey_pictures_are_passed_over_and_counted(folder):
+def test_damaged_and_gray_pictures_are_passed_over_and_counted(folder):
     samples = Samples(find_pictures(folder), size=32, length=60, seed=0)
     drawn = [samples[number] for number in range(60)]
     assert sum(int(sample["damaged"]) for sample in drawn) > 0
-    assert sum(int(sample["grey"]) for sample in drawn) > 0
+    assert sum(int(sample["gray"]) for sample in drawn) > 0
 
 
 def test_a_folder_that_teaches_nothing_is_an_error(tmp_path):
     with pytest.raises(UnusableDataError, match="no pictures"):
         Samples(find_pictures(tmp_path), size=32, length=1, seed=0)
     write(tmp_path / "g.png", np.full((40, 40, 3), 90, np.uint8))
-    with pytest.raises(UnusableDataError, match="20 grey"):
+    with pytest.raises(UnusableDataError, match="20 gray"):
         Samples(find_pictures(tmp_path), size=32, length=1, seed=0)[0]
 
 
@@ -126,9 +126,9 @@ def test_colors_are_those_of_the_area_average():
     assert ab[:, 0, 0] == pytest.approx([80.1, 67.2], abs=0.3)  # CIE 15 for sRGB red
 
 
-def test_grey_is_told_from_color():
-    assert is_grey(np.full((50, 50, 3), 128, np.uint8))
-    assert not is_grey(colorful())
+def test_gray_is_told_from_color():
+    assert is_gray(np.full((50, 50, 3), 128, np.uint8))
+    assert not is_gray(colorful())
 
 
 def test_hints_tell_true_colors_and_nothing_elsewhere():
@@ -172,10 +172,10 @@ def test_a_test_part_is_never_trained_on_whatever_is_held_back(kaggle):
 
 def test_a_survey_counts_each_source_and_names_the_damaged(folder):
     found = survey(find_pictures(folder))
-    assert list(found) == ["cats", "dogs", "grey"]
+    assert list(found) == ["cats", "dogs", "gray"]
     assert (found["cats"].read, found["cats"].usable) == (4, 3)
     assert found["cats"].damaged == ["cats/damaged.png"]
-    assert (found["grey"].grey, found["grey"].usable) == (1, 0)
+    assert (found["gray"].gray, found["gray"].usable) == (1, 0)
 
 
 def test_the_survey_is_a_command_that_fails_where_nothing_can_be_learned(folder, monkeypatch, capsys):
@@ -184,7 +184,7 @@ def test_the_survey_is_a_command_that_fails_where_nothing_can_be_learned(folder,
     said = capsys.readouterr().out
     assert "damaged: cats/damaged.png" in said
     assert "all" in said
-    monkeypatch.setattr("sys.argv", ["data", str(folder / "grey")])
+    monkeypatch.setattr("sys.argv", ["data", str(folder / "gray")])
     with pytest.raises(SystemExit, match="nothing that colors"):
         data.main()
 

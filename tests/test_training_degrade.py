@@ -35,7 +35,7 @@ def test_a_third_stays_whole_and_all_stay_in_range(light):
     assert max(result.max() for result in results) <= 100
 
 
-def test_lightness_of_a_grey_picture_is_that_of_the_pipeline_whatever_the_film():
+def test_lightness_of_a_gray_picture_is_that_of_the_pipeline_whatever_the_film():
     gray = np.arange(256, dtype=np.uint8).reshape(16, 16)
     rgb = np.repeat(gray[..., None], 3, axis=2)
     for rng in (None, *map(np.random.default_rng, range(20))):

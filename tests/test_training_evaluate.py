@@ -1,4 +1,4 @@
-"""Figures mean what they say: of pictures beside grey and the truth, of videos over time; the page shows them."""
+"""Figures mean what they say: of pictures beside gray and the truth, of videos over time; the page shows them."""
 
 import json
 import sys
@@ -33,12 +33,12 @@ def model(tmp_path):
 class TestAccuracy:
     PALETTE = np.array([[0, 0], [60, 40], [-60, 40], [0, -60]], np.float32)
 
-    def test_the_truth_is_always_right_and_grey_only_on_grey(self):
+    def test_the_truth_is_always_right_and_gray_only_on_gray(self):
         picture = np.zeros((16, 32, 3), np.uint8)
         picture[:, :8] = (200, 30, 30)
-        grey = np.full_like(picture, 90)
+        gray = np.full_like(picture, 90)
         assert accuracy(picture, picture, self.PALETTE) == 1
-        assert accuracy(picture, grey, self.PALETTE) == 0.75
+        assert accuracy(picture, gray, self.PALETTE) == 0.75
 
     def test_a_shade_of_the_right_color_is_right(self):
         red, other = np.full((2, 8, 8, 3), (200, 30, 30), np.uint8)
@@ -70,18 +70,18 @@ class TestPictures:
         monkeypatch.setattr(perceptual, "find_spec", lambda _: None)
         evaluate.main()
         written = json.loads(out.read_text())
-        truth, grey = written["sets"]["birds"]["truth"], written["sets"]["birds"]["grey"]
+        truth, gray = written["sets"]["birds"]["truth"], written["sets"]["birds"]["gray"]
         assert (truth["ciede2000"], truth["palette_accuracy"]) == (0, 1)
-        assert grey["palette_accuracy"] < 0.5
-        assert grey["colorfulness"] == pytest.approx(0, abs=1e-3)
-        assert grey["delta_colorfulness"] == pytest.approx(truth["colorfulness"], abs=1e-3)
+        assert gray["palette_accuracy"] < 0.5
+        assert gray["colorfulness"] == pytest.approx(0, abs=1e-3)
+        assert gray["delta_colorfulness"] == pytest.approx(truth["colorfulness"], abs=1e-3)
         assert truth["lpips"] is None
         assert "LPIPS is absent: the package torchmetrics is not installed" in written["notes"]
         assert "FID is absent" in capsys.readouterr().out
         assert 'src="../sheets/birds.jpg"' in page.read_text()
 
     def test_the_page_leaves_out_what_nobody_has_and_trusts_no_name(self, tmp_path):
-        rows = {"grey": {"psnr": 20.123, "fid": None}, "<ours>": {"psnr": None, "fid": None}}
+        rows = {"gray": {"psnr": 20.123, "fid": None}, "<ours>": {"psnr": None, "fid": None}}
         write_page(tmp_path / "p.html", title="a & b", sets={"s": rows}, notes=["n"], sheets={})
         text = (tmp_path / "p.html").read_text()
         assert "<td>20.12</td>" in text
@@ -158,10 +158,10 @@ class TestTime:
     def test_of_a_clip_the_truth_is_exact_and_a_gray_clip_has_no_truth(self, model):
         rows = evaluate_video.evaluate_clip(model, drifting())
         assert rows["truth"].ciede2000 == 0
-        assert rows["grey"].colorfulness < 1e-3 < rows["ours, vividness 0.5"].colorfulness
+        assert rows["gray"].colorfulness < 1e-3 < rows["ours, vividness 0.5"].colorfulness
         assert all(row.warping_error > 0 for row in rows.values())
-        grey = [np.repeat(frame[..., :1], 3, axis=2) for frame in drifting()]
-        assert {row.psnr for row in evaluate_video.evaluate_clip(model, grey).values()} == {None}
+        gray = [np.repeat(frame[..., :1], 3, axis=2) for frame in drifting()]
+        assert {row.psnr for row in evaluate_video.evaluate_clip(model, gray).values()} == {None}
 
     def test_the_command_measures_every_clip_and_passes_over_a_damaged_one(self, tmp_path, monkeypatch, capsys):
         toy = write_network(tmp_path / "toy.onnx")
@@ -177,8 +177,8 @@ class TestTime:
         assert "broken.mp4: 0 frames could be read" in capsys.readouterr().out
         written = json.loads(out.read_text())
         assert sorted(written["clips"]) == ["color.mkv", "gray.mkv"]
-        assert written["clips"]["gray.mkv"]["grey"]["psnr"] is None
-        assert written["mean"]["grey"]["psnr"] == written["clips"]["color.mkv"]["grey"]["psnr"]
+        assert written["clips"]["gray.mkv"]["gray"]["psnr"] is None
+        assert written["mean"]["gray"]["psnr"] == written["clips"]["color.mkv"]["gray"]["psnr"]
 
     def test_a_folder_without_videos_is_said_so(self, tmp_path, monkeypatch):
         toy = write_network(tmp_path / "toy.onnx")

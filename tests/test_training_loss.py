@@ -10,9 +10,9 @@ from training.loss import ColorLoss, make_palette, make_prior, sampled_ab
 @pytest.fixture(scope="module")
 def palette():
     rng = np.random.default_rng(0)
-    greys = rng.normal(0, 3, (20_000, 2))
+    grays = rng.normal(0, 3, (20_000, 2))
     colors = rng.uniform(-60, 60, (2_000, 2))
-    return make_palette(np.concatenate([greys, colors]).astype(np.float32), 32)
+    return make_palette(np.concatenate([grays, colors]).astype(np.float32), 32)
 
 
 def test_rare_colors_have_their_place_in_the_palette(palette):

@@ -130,21 +130,21 @@ def test_curves_are_drawn_where_tensorboard_is_installed(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", fake)
     monkeypatch.setattr(logbook, "find_spec", lambda _: object())
     with Logbook(tmp_path, ("huber",), Process(), step=7) as book:
-        book.count((torch.tensor(2.0),), damaged=torch.tensor([1, 0]), grey=torch.tensor([0, 0]))
-        book.count((torch.tensor(4.0),), damaged=torch.tensor([1, 0]), grey=torch.tensor([0, 3]))
+        book.count((torch.tensor(2.0),), damaged=torch.tensor([1, 0]), gray=torch.tensor([0, 0]))
+        book.count((torch.tensor(4.0),), damaged=torch.tensor([1, 0]), gray=torch.tensor([0, 3]))
         book.write(9, {"gain": 1.5}, samples=8)
     assert drawn[0] == (str(tmp_path / "curves"), 8)
     assert ("huber", 3.0, 9) in drawn
     assert ("gain", 1.5, 9) in drawn
     assert drawn[-2:] == ["flushed", "closed"]
     (row,) = csv.DictReader((tmp_path / "log.csv").read_text().splitlines())
-    assert (row["huber"], row["damaged"], row["grey"]) == ("3.0", "2", "3")
+    assert (row["huber"], row["damaged"], row["gray"]) == ("3.0", "2", "3")
 
 
 def test_without_it_there_is_the_table_alone(tmp_path, monkeypatch):
     monkeypatch.setattr(logbook, "find_spec", lambda _: None)
     book = Logbook(tmp_path, ("huber",), Process(), step=0)
-    book.count((torch.tensor(1.0),), damaged=torch.tensor([0]), grey=torch.tensor([0]))
+    book.count((torch.tensor(1.0),), damaged=torch.tensor([0]), gray=torch.tensor([0]))
     book.write(1, {}, samples=1)
     assert [path.name for path in tmp_path.iterdir()] == ["log.csv"]
 

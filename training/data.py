@@ -1,6 +1,6 @@
 """Survey a folder of training data: `python -m training.data DIR [--sample N]`.
 
-Says what each source holds, and names every file that cannot be read. Grey counts pictures that hold no color to learn.
+Says what each source holds, and names every file that cannot be read. Gray counts pictures that hold no color to learn.
 """
 
 import argparse
@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from .pictures import Picture, chosen, find_pictures, is_grey
+from .pictures import Picture, chosen, find_pictures, is_gray
 
 
 @dataclass(slots=True)
@@ -20,14 +20,14 @@ class Tally:
     """What was found of one source."""
 
     read: int = 0  # pictures looked at, stills of videos among them
-    grey: int = 0
+    gray: int = 0
     test: int = 0  # of those, never trained on
     damaged: list[str] = field(default_factory=list)  # names
 
     @property
     def usable(self) -> int:
         """Return how many teach colors, or test them."""
-        return self.read - self.grey - len(self.damaged)
+        return self.read - self.gray - len(self.damaged)
 
 
 def survey(pictures: Iterable[Picture]) -> dict[str, Tally]:
@@ -40,17 +40,17 @@ def survey(pictures: Iterable[Picture]) -> dict[str, Tally]:
         rgb = picture.read()
         if rgb is None:
             tally.damaged.append(picture.name)
-        elif is_grey(rgb):
-            tally.grey += 1
+        elif is_gray(rgb):
+            tally.gray += 1
     return dict(sorted(found.items()))
 
 
 def table(found: dict[str, Tally]) -> Table:
     """Return a row for each source and, if there are several, one for all."""
     shown = Table("source")
-    for heading in ("pictures", "usable", "grey", "damaged", "test"):
+    for heading in ("pictures", "usable", "gray", "damaged", "test"):
         shown.add_column(heading, justify="right")
-    rows = {name: [t.read, t.usable, t.grey, len(t.damaged), t.test] for name, t in found.items()}
+    rows = {name: [t.read, t.usable, t.gray, len(t.damaged), t.test] for name, t in found.items()}
     if len(rows) > 1:
         rows["all"] = [sum(column) for column in zip(*rows.values(), strict=True)]
     for name, row in rows.items():

@@ -1,7 +1,7 @@
 """Measure an exported network on folders of pictures: `python -m training.evaluate MODEL.onnx DIR -o figures.json`.
 
 DIR holds one folder a data set. Every picture goes through the very code that colors pictures for a user; a row of
-grey (the same luma, no color) stands beside each figure of ours. Sheets show grey | ours | truth; a page shows them
+gray (the same luma, no color) stands beside each figure of ours. Sheets show gray | ours | truth; a page shows them
 with the figures. LPIPS and FID are there only where torchmetrics finds their pretrained weights on this machine.
 """
 
@@ -46,7 +46,7 @@ class Row:
 
 
 def evaluate(model: Model, pictures: Sequence[Picture], *, sheet: Path | None = None) -> dict[str, Row]:
-    """Return a row for grey, for ours at each vividness and for the truth."""
+    """Return a row for gray, for ours at each vividness and for the truth."""
     palette = palette_for(model.backend.network.path)
     found: dict[str, list[tuple[float, ...]]] = {}
     perceived: defaultdict[str, Perceived] = defaultdict(Perceived)
@@ -55,16 +55,16 @@ def evaluate(model: Model, pictures: Sequence[Picture], *, sheet: Path | None = 
         truth = picture.read()
         if truth is None:
             continue
-        grey = np.repeat(gray_of(truth)[..., None], 3, axis=2)
-        versions = {"grey": grey}
+        gray = np.repeat(gray_of(truth)[..., None], 3, axis=2)
+        versions = {"gray": gray}
         for vividness in VIVIDNESS:
-            versions[f"ours, vividness {vividness:g}"] = model.colorize(grey, vividness=vividness)
+            versions[f"ours, vividness {vividness:g}"] = model.colorize(gray, vividness=vividness)
         versions["truth"] = truth
         for name, version in versions.items():
             figures = (*compare(truth, version), accuracy(truth, version, palette))
             found.setdefault(name, []).append(figures)
             perceived[name].add(truth, version)
-        shown.append([grey, versions[f"ours, vividness {VIVIDNESS[1]:g}"], truth])
+        shown.append([gray, versions[f"ours, vividness {VIVIDNESS[1]:g}"], truth])
     if sheet is not None:
         write_sheet(sheet, shown[:24])
     return {
@@ -76,7 +76,7 @@ def evaluate(model: Model, pictures: Sequence[Picture], *, sheet: Path | None = 
 
 
 def gray_of(rgb: Rgb) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
-    """Return Y' (BT.601, full range): what a grey camera would have kept of a picture."""
+    """Return Y' (BT.601, full range): what a gray camera would have kept of a picture."""
     return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), np.uint8)
 
 

@@ -1,7 +1,7 @@
 """Measure an exported network on videos: `python -m training.evaluate_video MODEL DIR -o FILE.json`.
 
 Each clip goes through the code that colors videos for a user, which takes colors over from frame to frame. A row of
-grey and one of the truth stand beside ours: both flicker too, since light, noise and compression do. Clips that are
+gray and one of the truth stand beside ours: both flicker too, since light, noise and compression do. Clips that are
 gray themselves have no true colors: only how steady and how colorful ours are is told of them.
 """
 
@@ -24,7 +24,7 @@ from streamcolor.picture import JPEG, Model, load_model
 
 from .evaluate import VIVIDNESS, gray_of
 from .figures import ciede2000, colorfulness, psnr
-from .pictures import is_grey
+from .pictures import is_gray
 from .stills import SUFFIXES, Rgb
 from .temporal import distribution_consistency, motion
 
@@ -44,14 +44,14 @@ class Row:
 
 
 def evaluate_clip(model: Model, truth: Sequence[Rgb]) -> dict[str, Row]:
-    """Return a row for grey, for ours at each vividness and for the truth, of a clip's frames (H,W,3)."""
+    """Return a row for gray, for ours at each vividness and for the truth, of a clip's frames (H,W,3)."""
     grays = [gray_of(frame) for frame in truth]
-    versions = {"grey": [np.repeat(gray[..., None], 3, axis=2) for gray in grays]}
+    versions = {"gray": [np.repeat(gray[..., None], 3, axis=2) for gray in grays]}
     for vividness in VIVIDNESS:
         versions[f"ours, vividness {vividness:g}"] = colored(model, truth, vividness=vividness)
     versions["truth"] = list(truth)
     motions = [motion(before, after) for before, after in pairwise(grays)]
-    known = not all(is_grey(frame) for frame in truth[::EVERY])
+    known = not all(is_gray(frame) for frame in truth[::EVERY])
     rows = {}
     for name, frames in versions.items():
         units = [np.asarray(frame / 255, np.float32) for frame in frames]

@@ -1,7 +1,7 @@
 """Specialize a network to one camera or archive: `python -m training.finetune --from tiny --data DIR -o mycam`.
 
 DIR holds color pictures and videos, or is one video. Writes mycam.onnx, ready for `streamcolor run --model mycam.onnx`,
-mycam-fp32.onnx and a contact sheet of what was held back: grey | before | after | truth. Takes minutes on two cores.
+mycam-fp32.onnx and a contact sheet of what was held back: gray | before | after | truth. Takes minutes on two cores.
 """
 
 import argparse
@@ -167,12 +167,12 @@ def finetune(start: Start, pictures: Sequence[Picture], settings: Settings, *, l
 
 
 def compare(before: Autoencoder, after: Autoencoder, held: Sequence[Picture], sheet: Path) -> dict[str, Score]:
-    """Return the scores of grey, of both networks' mean colors and of the truth; write a sheet of all four."""
+    """Return the scores of gray, of both networks' mean colors and of the truth; write a sheet of all four."""
     found: dict[str, list[Score]] = {}
     rows = []
     for _, rgb in usable(held, len(held)):
-        truth, grey, first = colorize(before, rgb)
-        versions = {"grey": grey, "before": first, "after": colorize(after, rgb)[2], "truth": truth}
+        truth, gray, first = colorize(before, rgb)
+        versions = {"gray": gray, "before": first, "after": colorize(after, rgb)[2], "truth": truth}
         for name, version in versions.items():
             score = Score(psnr(truth, version), float(ciede2000(truth, version).mean()), colorfulness(version))
             found.setdefault(name, []).append(score)

@@ -27,7 +27,7 @@ class Logbook:
 
             self._curves = SummaryWriter(str(folder / "curves"), purge_step=step + 1)
         self._sums = torch.zeros(len(parts) + 1, device=process.device)  # on the device: reading it there would wait
-        self._skipped = torch.zeros(2, dtype=torch.long)  # damaged, grey, since the start
+        self._skipped = torch.zeros(2, dtype=torch.long)  # damaged, gray, since the start
         self._since = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -39,10 +39,10 @@ class Logbook:
         if self._curves is not None:
             self._curves.close()
 
-    def count(self, losses: Sequence[Tensor], *, damaged: Tensor, grey: Tensor) -> None:
+    def count(self, losses: Sequence[Tensor], *, damaged: Tensor, gray: Tensor) -> None:
         """Take down a step's losses, and the pictures that were passed over for its samples."""
         self._sums += torch.stack([*(loss.detach() for loss in losses), self._sums.new_ones(())])
-        self._skipped += torch.stack([damaged.sum(), grey.sum()])
+        self._skipped += torch.stack([damaged.sum(), gray.sum()])
 
     def loss(self) -> str:
         """Return the mean losses of this process since the last row, to be shown."""
@@ -51,14 +51,14 @@ class Logbook:
     def write(self, step: int, figures: Mapping[str, float], *, samples: int) -> None:
         """Add a row of means over all processes since the last one. Each must call it; only the first one writes."""
         *losses, steps = self._process.total(self._sums).tolist()
-        damaged, grey = self._process.total(self._skipped).tolist()
+        damaged, gray = self._process.total(self._skipped).tolist()
         seconds, self._since = time.monotonic() - self._since, time.monotonic()
         self._sums.zero_()
         if not self._process.first:
             return
         row = {"step": step, **{part: loss / steps for part, loss in zip(self._parts, losses, strict=True)}, **figures}
         row |= {"samples_per_second": steps / self._process.count * samples / seconds}
-        row |= {"damaged": damaged, "grey": grey}
+        row |= {"damaged": damaged, "gray": gray}
         append(self._csv, row)
         if self._curves is not None:
             for name, value in row.items():

@@ -15,7 +15,7 @@ GRID = 128  # a and b are looked up on the integers -GRID..GRID-1
 def make_palette(ab_M2: NDArray[np.float32], colors: int, *, seed: int = 0) -> tuple[Tensor, Tensor]:
     """Choose `colors` palette entries for the a,b seen in (M,2); return them (Q,2) and how often each is nearest (Q,).
 
-    k-means on a sample whose density is flattened by its square root: else half of the palette would be shades of grey.
+    k-means on a sample whose density is flattened by its square root: else half of the palette would be shades of gray.
     """
     rng = np.random.default_rng(seed)
     cells = np.floor(ab_M2 / 4).astype(int)

@@ -25,7 +25,7 @@ def write_page(
         parts += [f"<h2>{html.escape(name)}</h2>", table(rows)]
         if name in sheets:
             link = Path(os.path.relpath(sheets[name], path.parent)).as_posix()
-            parts.append(f'<p>grey | ours | truth<br><img src="{html.escape(link)}" alt="{html.escape(name)}"></p>')
+            parts.append(f'<p>gray | ours | truth<br><img src="{html.escape(link)}" alt="{html.escape(name)}"></p>')
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(parts) + "\n", encoding="utf-8")
 

@@ -20,7 +20,7 @@ from . import stills
 from .stills import Rgb
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm"}
-GREY = 4.0  # mean distance from neutral, in CIE units, below which a picture teaches only grey
+GRAY = 4.0  # mean distance from neutral, in CIE units, below which a picture teaches only gray
 
 # The layout of Kaggle's "image-colorization-dataset": the truth, and gray twins that we make ourselves.
 TRUTH, TEST = {"train_color", "test_color"}, "test_color"
@@ -28,7 +28,7 @@ TWINS = {"train_black", "test_black"}
 
 
 class UnusableDataError(Exception):
-    """No picture could be read, or all of them are grey."""
+    """No picture could be read, or all of them are gray."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def find_pictures(folder: Path) -> list[Picture]:
     """List the pictures below `folder`, sorted: loose files in any layout, or zip shards named by `index.csv.gz`.
 
     A loose picture's source is the folder right below `folder` that it lies in; a video counts as many stills. An index
-    row needs `name` and `shard`; `source` and `mean_chroma` are used where given (grey pictures are then left out
+    row needs `name` and `shard`; `source` and `mean_chroma` are used where given (gray pictures are then left out
     unread). Where there is a `train_color` or `test_color`, the gray twins beside it are passed over.
     """
     index = folder / "index.csv.gz"
@@ -76,7 +76,7 @@ def find_pictures(folder: Path) -> list[Picture]:
             return [
                 Picture(row.get("source", "shards"), row["name"], folder, row["shard"])
                 for row in csv.DictReader(rows)
-                if float(row.get("mean_chroma", GREY)) >= GREY
+                if float(row.get("mean_chroma", GRAY)) >= GRAY
             ]
     suffixes = SUFFIXES | stills.SUFFIXES
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in suffixes)
@@ -125,10 +125,10 @@ def chosen(pictures: list[Picture], count: int | None, *, seed: int) -> list[Pic
     return [pictures[place] for place in sorted(places)]
 
 
-def is_grey(rgb: Rgb) -> bool:
+def is_gray(rgb: Rgb) -> bool:
     """Tell whether a picture has hardly any color, looking at 32x32 averages of it."""
     a, b = ab_from_rgb(cv2.resize(rgb, (32, 32), interpolation=cv2.INTER_AREA))
-    return float(np.hypot(a, b).mean()) < GREY
+    return float(np.hypot(a, b).mean()) < GRAY
 
 
 def usable(pictures: Sequence[Picture], count: int) -> Iterator[tuple[Picture, Rgb]]:
@@ -136,7 +136,7 @@ def usable(pictures: Sequence[Picture], count: int) -> Iterator[tuple[Picture, R
     found = 0
     for place in np.random.default_rng(0).permutation(len(pictures)):
         rgb = pictures[place].read()
-        if rgb is not None and not is_grey(rgb):
+        if rgb is not None and not is_gray(rgb):
             yield pictures[place], rgb
             found += 1
             if found == count:

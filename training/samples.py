@@ -18,7 +18,7 @@ from streamcolor.color import ab_from_rgb
 from streamcolor.nets.autoencoder import REDUCTION
 
 from .degrade import degrade, luma
-from .pictures import Picture, UnusableDataError, is_grey
+from .pictures import Picture, UnusableDataError, is_gray
 from .stills import Rgb
 
 TRIES = 20  # draws before a data set counts as unusable
@@ -59,7 +59,7 @@ class Samples(Dataset[dict[str, Tensor]]):
 
     def __getitem__(self, number: int) -> dict[str, Tensor]:
         rng = np.random.default_rng((self._seed, number))
-        rgb, damaged, grey = self._draw(rng)
+        rgb, damaged, gray = self._draw(rng)
         picture = crop(rgb, rng, size=self._size, smallest=self._smallest)
         if rng.random() < 0.5:
             picture = np.ascontiguousarray(picture[:, ::-1])
@@ -71,22 +71,22 @@ class Samples(Dataset[dict[str, Tensor]]):
             "ab": torch.from_numpy(ab),
             "hints": torch.from_numpy(hints),
             "damaged": torch.tensor(damaged),
-            "grey": torch.tensor(grey),
+            "gray": torch.tensor(gray),
         }
 
     def _draw(self, rng: np.random.Generator) -> tuple[Rgb, int, int]:
-        """Return a usable picture, and how many damaged and grey ones were met before it."""
-        damaged = grey = 0
+        """Return a usable picture, and how many damaged and gray ones were met before it."""
+        damaged = gray = 0
         for _ in range(TRIES):
             place = min(int(np.searchsorted(self._cumulative, rng.random())), len(self._pictures) - 1)
             rgb = self._pictures[place].read()
             if rgb is None:
                 damaged += 1
-            elif is_grey(rgb):
-                grey += 1
+            elif is_gray(rgb):
+                gray += 1
             else:
-                return rgb, damaged, grey
-        raise UnusableDataError(f"{TRIES} draws gave {damaged} damaged and {grey} grey pictures")
+                return rgb, damaged, gray
+        raise UnusableDataError(f"{TRIES} draws gave {damaged} damaged and {gray} gray pictures")
 
 
 def crop(rgb: Rgb, rng: np.random.Generator, *, size: int, smallest: float) -> Rgb:

@@ -47,7 +47,7 @@ def train(settings: Settings, process: Process | None = None, *, minutes: float 
                 output = network(light.to(memory_format=torch.channels_last), hints)
             losses = loss_of(output, ab)
             state.learn(torch.stack(losses).sum())
-            logbook.count(losses, damaged=batch["damaged"], grey=batch["grey"])
+            logbook.count(losses, damaged=batch["damaged"], gray=batch["gray"])
             if state.step % 20 == 0:
                 bar.update(task, completed=state.step, note=logbook.loss())
 

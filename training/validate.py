@@ -18,25 +18,25 @@ SIDE = 160  # pixels, short side: what a picture is brought to
 
 
 def validate(network: Network, pictures: Sequence[Picture], *, sheet: Path, count: int = 200) -> dict[str, float]:
-    """Return gain over grey (dB), colorfulness as a part of the truth's, and write a sheet: grey | ours | truth."""
+    """Return gain over gray (dB), colorfulness as a part of the truth's, and write a sheet: gray | ours | truth."""
     training = network.training
     network.eval()
     gains, ours, truths = [], [], []
     rows: list[list[NDArray[np.uint8]]] = []
     for _, rgb in usable(pictures, count):
-        truth, grey, colored = colorize(network, rgb)
-        gains.append(psnr(truth, colored) - psnr(truth, grey))
+        truth, gray, colored = colorize(network, rgb)
+        gains.append(psnr(truth, colored) - psnr(truth, gray))
         ours.append(colorfulness(colored))
         truths.append(colorfulness(truth))
         if len(rows) < 24:
-            rows.append([(picture * 255).astype(np.uint8) for picture in (grey, colored, truth)])
+            rows.append([(picture * 255).astype(np.uint8) for picture in (gray, colored, truth)])
     network.train(training)
     write_sheet(sheet, rows)
     return {"gain": float(np.mean(gains)), "colorfulness": float(np.sum(ours) / np.sum(truths))}
 
 
 def colorize(network: Network, rgb: NDArray[np.uint8]) -> tuple[NDArray[np.float32], ...]:
-    """Return (truth, grey, colored with the mean color), each float32 (H,W,3), of a size that the stride divides."""
+    """Return (truth, gray, colored with the mean color), each float32 (H,W,3), of a size that the stride divides."""
     height, width = rgb.shape[:2]
     factor = SIDE / min(height, width)
     size = (max(2, round(width * factor / 64)) * 64, max(2, round(height * factor / 64)) * 64)
