@@ -10,8 +10,9 @@ from streamcolor.errors import BackendError, ConfigError
 from streamcolor.picture import load_model
 from training import finetune
 from training.config import Settings
-from training.finetune import gather, split, start_from
+from training.finetune import gather, split
 from training.pictures import Picture, UnusableDataError
+from training.start import start_from
 
 
 def scene(seed):

@@ -15,6 +15,7 @@ class Settings(BaseModel):
     data: Path = Field(description="folder of pictures, in any layout, or of zip shards with index.csv.gz")
     out: Path = Field(default=Path("runs/tiny"), description="folder for checkpoints, log and contact sheets")
     shape: Literal["tiny", "base", "seed"] = Field(default="tiny", description="which network, see training.networks")
+    start: str | None = Field(default=None, description="a shipped network or an exported .onnx to go on from")
     pictures: int | None = Field(default=None, gt=0, description="train on so many, chosen at random; none: on all")
     steps: int = Field(default=20_000, gt=0, description="optimizer steps in all")
     batch: int = Field(default=64, gt=0, description="samples in a step, over all processes")

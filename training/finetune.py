@@ -7,30 +7,28 @@ mycam-fp32.onnx and a contact sheet of what was held back: gray | before | after
 import argparse
 import copy
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import cv2
 import numpy as np
-import onnx
 import torch
 from rich.progress import track
 
-from streamcolor.backends import find_model, known_models
 from streamcolor.errors import StreamcolorError
 from streamcolor.nets.autoencoder import Autoencoder
-from streamcolor.nets.rebuild import rebuild
 
 from .config import Settings
-from .export import STRENGTH, export_both
+from .export import export_both
 from .figures import ciede2000, colorfulness, psnr
 from .logbook import progress
 from .loss import ColorLoss
 from .pictures import Picture, UnusableDataError, find_pictures, usable
 from .processes import Process
 from .sheet import write_sheet
+from .start import Start, start_from
 from .state import rate_at
 from .stills import Rgb, moments
 from .train import NARROW, batches
@@ -42,7 +40,6 @@ HELD_BACK = 0.2  # part that is not trained on
 GAP = 0.05  # part of a single video that lies between what is trained on and what is held back
 APART = 0.25  # seconds between the stills of a single video
 SIDE = 256  # pixels of the short side that pictures are kept at
-SIZE = 192  # pixels of a sample, or the next multiple of the network's stride
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,38 +52,6 @@ class Score:
 
     def __str__(self) -> str:
         return f"PSNR {self.psnr:6.2f}  CIEDE2000 {self.ciede2000:6.2f}  colorfulness {self.colorfulness:5.1f}"
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """A network to start from, its batch norms folded, and what its file says about it."""
-
-    network: Autoencoder
-    card: Mapping[str, str]
-    strength: Mapping[str, float]
-
-    @property
-    def size(self) -> int:
-        """Return the side of a training sample."""
-        stride = int(self.card["stride"])
-        return -(-SIZE // stride) * stride
-
-
-def start_from(model: str) -> Start:
-    """Rebuild a shipped network by its name, or the file of one that `training.export` wrote.
-
-    Its twin in single precision is taken where there is one: int8 weights are a poorer start. Raises ConfigError,
-    BackendError.
-    """
-    path = find_model(f"{model}-fp32" if f"{model}-fp32" in known_models() else model)
-    twin = path.with_name(f"{path.stem}-fp32.onnx")
-    path = twin if twin.is_file() else path
-    predictor = rebuild(path)
-    card = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
-    strength = {name: float(card.pop(name, "0")) for name in STRENGTH}
-    if strength["boost"] > 0:
-        predictor.network.prior.copy_(predictor.push.flatten() / strength["boost"])
-    return Start(predictor.network, card, strength)
 
 
 def gather(data: Path, folder: Path) -> tuple[list[Picture], list[Picture]]:

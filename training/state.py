@@ -6,12 +6,18 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+from torch.utils.data import DataLoader
 
-from .config import Settings
+from streamcolor.nets.autoencoder import Autoencoder
+
+from .config import BadSettingsError, Settings
 from .loss import make_palette, make_prior, sampled_ab
 from .networks import Network, Palette, build, needs_palette
 from .pictures import Picture, usable
-from .samples import ab_of
+from .samples import Samples, ab_of
+from .start import Start, start_from, unfolded
+
+CALIBRATION = 16  # batches that measure the features of a network to go on from
 
 
 class State:
@@ -23,8 +29,10 @@ class State:
         if checkpoint.exists():
             saved = torch.load(checkpoint, map_location="cpu", weights_only=False)
         self.step: int = saved.get("step", 0)
-        self.palette = palette_of(pictures, settings, saved)
-        self.network = build(settings.shape, self.palette).to(device)
+        start = None if saved else start_of(settings)
+        self.palette = palette_of(pictures, settings, saved) if start is None else start.palette
+        network = build(settings.shape, self.palette)
+        self.network = (network if start is None else go_on(start, network, pictures, settings)).to(device)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
         decay = torch.optim.swa_utils.get_ema_multi_avg_fn(settings.ema)  # type: ignore[no-untyped-call]
         self._average = torch.optim.swa_utils.AveragedModel(self.network, multi_avg_fn=decay, use_buffers=True)
@@ -76,6 +84,26 @@ def palette_of(pictures: Sequence[Picture], settings: Settings, saved: dict[str,
     seen = sampled_ab(ab_of(rgb) for _, rgb in usable(pictures, 3000))
     palette, frequency = make_palette(seen, settings.palette, seed=settings.seed)
     return palette, make_prior(frequency, settings.rebalance)
+
+
+def start_of(settings: Settings) -> Start | None:
+    """Return the network to start from, if any."""
+    if settings.start is None:
+        return None
+    if not needs_palette(settings.shape):
+        raise BadSettingsError(f"start: a network of the shape {settings.shape} cannot go on from another")
+    return start_from(settings.start)
+
+
+def go_on(start: Start, network: Network, pictures: Sequence[Picture], settings: Settings) -> Network:
+    """Return `network` with the weights of the one to start from. Raises BadSettingsError: it has another shape."""
+    samples = Samples(pictures, size=settings.size, length=CALIBRATION * settings.batch, seed=settings.seed, hinted=0)
+    lights = (batch["light"] for batch in DataLoader(samples, settings.batch))
+    assert isinstance(network, Autoencoder)  # start_of() lets no other shape through
+    try:
+        return unfolded(start.network, network, lights)
+    except (RuntimeError, KeyError) as error:
+        raise BadSettingsError(f"start: {settings.start} is not of the shape {settings.shape}") from error
 
 
 def groups(network: torch.nn.Module, weight_decay: float) -> list[dict[str, Any]]:
