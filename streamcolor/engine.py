@@ -5,15 +5,17 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from streamcolor.channel import Batcher, Channel, Lane, WhenFull
+from streamcolor.channel import Batcher, Channel, WhenFull
 from streamcolor.errors import SinkError, SourceError, StreamcolorError
-from streamcolor.frames import Frame, Item, StreamInfo
+from streamcolor.frames import Frame
 from streamcolor.metrics import FeedCounts, Stage
+from streamcolor.session import Session
+from streamcolor.worker import Worker
 
 if TYPE_CHECKING:
     from streamcolor.sinks import Sink
@@ -57,81 +59,6 @@ class Feed:
         return WhenFull.DROP_OLDEST if self.live else WhenFull.WAIT
 
 
-class Worker:
-    """A thread that keeps what it raised. The only broad `except` in the package."""
-
-    def __init__(self, work: Callable[[], None], *, name: str, on_end: Callable[["Worker"], None]) -> None:
-        self.error: BaseException | None = None
-        self._work = work
-        self._on_end = on_end
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-        self._thread.start()
-
-    def wait(self, seconds: float | None = None) -> BaseException | None:
-        """Wait for its end, `seconds` at most; give what it raised."""
-        self._thread.join(seconds)
-        return self.error
-
-    def _run(self) -> None:
-        try:
-            self._work()
-        except BaseException as error:  # noqa: BLE001  # the thread boundary: whoever waits raises it again
-            self.error = error
-        finally:
-            self._on_end(self)
-
-
-@dataclass(slots=True)
-class _Session:
-    """One connection of a feed, and the part of the road that is its own."""
-
-    stream: str
-    lane: Lane
-    outbox: Channel[Item]
-    counters: FeedCounts
-    over: threading.Event = field(default_factory=threading.Event)  # the sink is closed
-    complete: bool = False  # the source ended by itself; set before leave(), read when the outbox is empty
-
-    def read(self, source: "Source", batcher: Batcher, halted: threading.Event) -> bool:
-        """Send every item on its way; say whether the source ended by itself."""
-        counters, outbox, lane = self.counters, self.outbox, self.lane
-        dropped = counters.dropped
-        items = iter(source)
-        while True:
-            with counters.read.busy():
-                item = next(items, None)
-            if item is None:
-                return True
-            if isinstance(item, Frame):
-                counters.read.frames += 1
-                taken = batcher.put(item)
-            else:
-                counters.packets += 1
-                taken = outbox.put(item)
-            counters.dropped = dropped + lane.dropped + outbox.dropped
-            if not taken or halted.is_set():
-                return False
-
-    def write(self, sink: "Sink", info: StreamInfo, batcher: Batcher) -> None:
-        """Write until the outbox closes; finish only what is whole."""
-        counters = self.counters
-        try:
-            with counters.write.busy():
-                sink.open(info)
-            for item in self.outbox:
-                with counters.write.busy():
-                    sink.write(item)
-                if isinstance(item, Frame):
-                    counters.written(item.pts)
-                    batcher.written(self.stream)
-            if self.complete and not self.outbox.cut:
-                with counters.write.busy():
-                    sink.finish()
-                counters.finished += 1
-        finally:
-            sink.close()
-
-
 class Engine:
     """Runs feeds through one `colorize`, in batches of up to `batch` frames.
 
@@ -145,7 +72,7 @@ class Engine:
         self._colorize = colorize
         self._clock = clock
         self._batcher = Batcher(batch, wait, depth)
-        self._sessions: dict[str, _Session] = {}
+        self._sessions: dict[str, Session] = {}
         self._counters: dict[str, FeedCounts] = {}
         self._halted = threading.Event()
         self._stopped = False  # halted by `stop`
@@ -243,7 +170,7 @@ class Engine:
         try:
             sink = feed.make_sink()
             lane = self._batcher.join(stream, feed.when_full)
-            session = _Session(stream, lane, Channel(PACKETS, feed.when_full), self._counters[feed.name])
+            session = Session(stream, lane, Channel(PACKETS, feed.when_full), self._counters[feed.name])
             self._sessions[stream] = session
             error = None if self._halted.is_set() else self._read_and_write(session, source, sink)
         finally:
@@ -253,7 +180,7 @@ class Engine:
         if error:
             raise error
 
-    def _read_and_write(self, session: _Session, source: "Source", sink: "Sink") -> BaseException | None:
+    def _read_and_write(self, session: Session, source: "Source", sink: "Sink") -> BaseException | None:
         """Raise what the source raised; give what the sink raised."""
 
         def on_end(writer: Worker) -> None:

@@ -1,76 +1,20 @@
-"""The command line: reads arguments, calls wiring, turns outcomes into exit codes."""
+"""`streamcolor run`: colors one input."""
 
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from streamcolor import __version__
-from streamcolor.errors import ConfigError, StreamcolorError
+from streamcolor.cli.outcomes import BY_SIGNAL, DAMAGED, OK, one_line_errors, stopped_by_signals
+from streamcolor.errors import ConfigError
 
 if TYPE_CHECKING:  # what a command needs is imported when it runs: --help stays quick
-    from types import FrameType
-
     from streamcolor.colorizer import Every
     from streamcolor.report import Report
     from streamcolor.settings import Settings
-    from streamcolor.wiring import Job
-
-OK, FAILED, USAGE, DAMAGED = 0, 1, 2, 3
-BY_SIGNAL = 128  # plus the signal's number, as shells count
-
-EXIT_CODES = """[bold]Exit codes[/]
-
-0 done
-
-1 failed: one line on standard error says why
-
-2 the command line or the settings cannot be used
-
-3 done, but the input is damaged: the output holds what could be read, a warning says what is missing
-
-130 stopped by Ctrl-C, 143 by SIGTERM: nothing is left under the output's name"""
-
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,  # a traceback is for us: plain, complete, fit to be pasted
-    help="Turn gray video into color video, at real-time speed on two processor cores.",
-    epilog=EXIT_CODES,
-)
 
 
-def _show_version(value: bool) -> None:  # noqa: FBT001  # Typer calls it so
-    if value:
-        typer.echo(f"streamcolor {__version__}")
-        raise typer.Exit
-
-
-def _every(text: str) -> "Every":
-    if text == "auto":
-        return "auto"
-    try:
-        return int(text)
-    except ValueError as error:
-        raise typer.BadParameter(f"{text!r} is neither auto nor a number") from error
-
-
-@app.callback()
-def main(
-    *,
-    version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
-    ] = False,
-) -> None:
-    """Turn gray video into color video, at real-time speed on two processor cores."""
-
-
-@app.command(epilog=EXIT_CODES)
 def run(
     source: Annotated[
         str, typer.Argument(metavar="INPUT", help="A video file or URL, a picture, or a folder of pictures.")
@@ -144,7 +88,7 @@ def run(
     if json == "-" and target == "-":
         raise typer.BadParameter("standard output cannot hold both the video and the report", param_hint="--json")
     frequency = _every(every)
-    with _one_line_errors():
+    with one_line_errors():
         settings = Settings(
             source,
             target,
@@ -164,37 +108,6 @@ def run(
         raise typer.Exit(_run(settings, quiet=quiet, json=json))
 
 
-@app.command()
-def models() -> None:
-    """List the networks that ship with streamcolor, with the figures of their cards."""
-    from streamcolor.backends import known_models  # noqa: PLC0415
-    from streamcolor.doctor import figures  # noqa: PLC0415
-
-    with _one_line_errors():
-        for name in known_models():
-            typer.echo(name)
-            for what, how_much in figures(name):
-                typer.echo(f"  {what:<12} {how_much}")
-
-
-@app.command(name="doctor")
-def examine() -> None:
-    """Show versions, which backends work here and why others do not, and the known encoders."""
-    from streamcolor import doctor  # noqa: PLC0415
-    from streamcolor.backends import known_models  # noqa: PLC0415
-    from streamcolor.sinks.encoders import known_encoders  # noqa: PLC0415
-
-    typer.echo(f"streamcolor {__version__} on {doctor.machine()}")
-    typer.echo("packages   " + ", ".join(f"{name} {number}" for name, number in doctor.packages().items()))
-    typer.echo("encoders   " + ", ".join(known_encoders()))
-    typer.echo("models     " + (", ".join(known_models()) or "none"))
-    backends = doctor.backends()
-    for name, outcome in backends.items():
-        typer.echo(f"backend    {name}: {outcome}")
-    if not any(outcome.startswith("works") for outcome in backends.values()):
-        raise typer.Exit(FAILED)
-
-
 def _run(settings: "Settings", *, quiet: bool, json: str | None) -> int:
     """Do the work and give the exit code."""
     from streamcolor.paths import check_report  # noqa: PLC0415
@@ -204,7 +117,7 @@ def _run(settings: "Settings", *, quiet: bool, json: str | None) -> int:
     job = Job(settings)
     if json not in (None, "-"):
         check_report(json, settings.input, settings.output)
-    with _stopped_by_signals(job) as signals, progress(sys.stderr, quiet=quiet) as show:
+    with stopped_by_signals(job) as signals, progress(sys.stderr, quiet=quiet) as show:
         report = job.run(show)
     if signals and not report.finished:
         typer.echo("stopped: the output is not kept", err=True)
@@ -228,31 +141,10 @@ def _write_report(report: "Report", path: str) -> None:
         raise ConfigError(f"cannot write the report {path}: {error.strerror}; the output itself is done") from error
 
 
-@contextmanager
-def _stopped_by_signals(job: "Job") -> Iterator[list[int]]:
-    """Turn the first Ctrl-C or SIGTERM into a clean stop; the second one does what it always does."""
-    received: list[int] = []
-    before: dict[int, Any] = {}  # what signal.signal takes and gives
-
-    def handle(number: int, _: "FrameType | None") -> None:
-        received.append(number)
-        for each, handler in before.items():
-            signal.signal(each, handler)
-        job.stop()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        before[number] = signal.signal(number, handle)
+def _every(text: str) -> "Every":
+    if text == "auto":
+        return "auto"
     try:
-        yield received
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
-
-
-@contextmanager
-def _one_line_errors() -> Iterator[None]:
-    try:
-        yield
-    except StreamcolorError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(USAGE if isinstance(error, ConfigError) else FAILED) from error
+        return int(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is neither auto nor a number") from error

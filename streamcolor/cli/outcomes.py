@@ -1,0 +1,67 @@
+"""What all commands share: exit codes, errors in one line, a clean stop by signals."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol
+
+import typer
+
+from streamcolor.errors import ConfigError, StreamcolorError
+
+if TYPE_CHECKING:  # what a command needs is imported when it runs: --help stays quick
+    from types import FrameType
+
+OK, FAILED, USAGE, DAMAGED = 0, 1, 2, 3
+BY_SIGNAL = 128  # plus the signal's number, as shells count
+
+EXIT_CODES = """[bold]Exit codes[/]
+
+0 done
+
+1 failed: one line on standard error says why
+
+2 the command line or the settings cannot be used
+
+3 done, but the input is damaged: the output holds what could be read, a warning says what is missing
+
+130 stopped by Ctrl-C, 143 by SIGTERM: nothing is left under the output's name"""
+
+
+class Stoppable(Protocol):
+    """Work that can be asked to end soon, from a signal handler."""
+
+    def stop(self) -> None:
+        """Ask; takes no lock."""
+        ...
+
+
+@contextmanager
+def stopped_by_signals(work: Stoppable) -> Iterator[list[int]]:
+    """Turn the first Ctrl-C or SIGTERM into a clean stop; the second one does what it always does."""
+    received: list[int] = []
+    before: dict[int, Any] = {}  # what signal.signal takes and gives
+
+    def handle(number: int, _: "FrameType | None") -> None:
+        received.append(number)
+        for each, handler in before.items():
+            signal.signal(each, handler)
+        work.stop()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        before[number] = signal.signal(number, handle)
+    try:
+        yield received
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Print an error of ours as one line, and exit with its code."""
+    try:
+        yield
+    except StreamcolorError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(USAGE if isinstance(error, ConfigError) else FAILED) from error
