@@ -10,10 +10,21 @@ _SECRET_VALUE = re.compile(
     r"([?&;_][^=&;#\s]*?(?:pas|pw|token|secret|key|auth|sig|credential)[^=&;#\s]*=)[^&;#\s'\"]*", re.IGNORECASE
 )
 
+_kept: set[str] = set()  # secrets that cannot be told from where they stand, such as a token in a path
+
+
+def keep_secret(secret: str) -> None:
+    """Mask `secret` from now on wherever an address is shown. Very short ones would mask half a text."""
+    if len(secret) > 3:
+        _kept.add(secret)
+
 
 def shown(url: str) -> str:
-    """Return the address with user name, password and secret-looking query values masked."""
-    return _SECRET_VALUE.sub(rf"\1{_MASK}", _USERINFO.sub(f"{_MASK}@", url))
+    """Return the address with user name, password, secret-looking query values and kept secrets masked."""
+    text = _SECRET_VALUE.sub(rf"\1{_MASK}", _USERINFO.sub(f"{_MASK}@", url))
+    for secret in sorted(_kept, key=len, reverse=True):
+        text = text.replace(secret, _MASK)
+    return text
 
 
 def hidden(text: str, url: str) -> str:
