@@ -184,9 +184,8 @@ def _explained(error: ValidationError) -> Iterator[tuple[Key, str]]:
 
 
 def _unknown(key: Key) -> str:
-    model: type[BaseModel] = (
-        {"cameras": Camera, "defaults": Defaults}.get(str(key[0]), Config) if len(key) > 1 else Config
-    )
+    models: dict[str, type[BaseModel]] = {"cameras": Camera, "defaults": Defaults}
+    model = models.get(str(key[0]), Config) if len(key) > 1 else Config
     close = difflib.get_close_matches(str(key[-1]), model.model_fields, n=1)
     return "unknown key" + (f"; did you mean {close[0]}?" if close else "")
 
