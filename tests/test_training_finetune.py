@@ -104,7 +104,7 @@ def test_only_the_chosen_layers_change(start, data, layers):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 def test_the_command_says_what_it_won_and_the_program_takes_the_file(data, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(finetune, "SIZE", 64)
+    monkeypatch.setattr("training.start.SIZE", 64)
     monkeypatch.setattr("sys.argv", ["finetune", "--data", str(data), "-o", str(tmp_path / "my.cam"), "--steps", "12"])
     finetune.main()
     said = capsys.readouterr().out
