@@ -6,7 +6,15 @@ Importing this costs nothing: what needs more than the errors loads it when it i
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from streamcolor.errors import BackendError, ConfigError, SinkError, SourceError, SourceLost, StreamcolorError
+from streamcolor.errors import (
+    BackendError,
+    ConfigError,
+    SinkError,
+    SourceDenied,
+    SourceError,
+    SourceLost,
+    StreamcolorError,
+)
 
 __version__ = "0.1.0"
 
@@ -34,6 +42,7 @@ __all__ = [
     "Frame",
     "Report",
     "SinkError",
+    "SourceDenied",
     "SourceError",
     "SourceLost",
     "StreamcolorError",

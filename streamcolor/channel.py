@@ -6,11 +6,14 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
+from queue import Empty
 from typing import Generic, TypeVar
 
 from streamcolor.frames import Frame
 
 T = TypeVar("T")
+
+AHEAD = 2  # live frames between the model and the sink's end: one is being written, one is ready
 
 
 class WhenFull(Enum):
@@ -18,6 +21,10 @@ class WhenFull(Enum):
 
     WAIT = "wait"  # files: every frame counts
     DROP_OLDEST = "drop_oldest"  # live: the newest frame counts
+
+
+class Closed(Exception):  # noqa: N818  # not an error: the end of a Channel
+    """A Channel is closed and empty: nothing more will come."""
 
 
 class Channel(Generic[T]):
@@ -61,17 +68,25 @@ class Channel(Generic[T]):
             self._room.notify_all()
             self._ready.notify_all()
 
+    def get(self, seconds: float | None = None) -> T:
+        """Take the next item. Raises `queue.Empty` if none comes within `seconds`, Closed if none ever will."""
+        with self._lock:
+            if not self._ready.wait_for(lambda: self._items or self._closed, seconds):
+                raise Empty
+            if not self._items:
+                raise Closed
+            item, counts = self._items.popleft()
+            if counts:
+                self._counted -= 1
+                self._room.notify()
+            return item
+
     def __iter__(self) -> Iterator[T]:
         while True:
-            with self._lock:
-                while not self._items and not self._closed:
-                    self._ready.wait()
-                if not self._items:
-                    return
-                item, counts = self._items.popleft()
-                if counts:
-                    self._counted -= 1
-                    self._room.notify()
+            try:
+                item = self.get()
+            except Closed:
+                return
             yield item
 
     def _append(self, item: T, *, counts: bool) -> bool:
@@ -95,10 +110,22 @@ class Lane:
 
     when_full: WhenFull
     room: threading.Condition  # its reader waits here
+    waiting: int  # frames that may wait for the model
+    ahead: int  # frames that may be on their way to the sink
     queue: deque[Frame] = field(default_factory=deque)
     inside: int = 0  # frames taken for a batch and not yet written
     left: bool = False  # no more frames will come
     dropped: int = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether one more frame would have to wait or to drop another."""
+        return len(self.queue) >= self.waiting
+
+    @property
+    def has_room(self) -> bool:
+        """Whether its sink can do with one more frame."""
+        return self.inside < self.ahead
 
 
 class Batcher:
@@ -106,7 +133,8 @@ class Batcher:
 
     A frame is taken only while fewer than `depth` of its stream are on their way to the sink, so the model
     never waits for a slow sink and never colors what nobody has room for: only a stream's own reader waits,
-    or its own old frames are dropped. At most 2 x `depth` frames of a stream are alive at any time.
+    or its own old frames are dropped. At most 2 x `depth` frames of a stream are alive at any time; of a live
+    stream one that waits, the newest, and `AHEAD` that are on their way.
     """
 
     def __init__(self, size: int, wait: float, depth: int) -> None:
@@ -120,7 +148,9 @@ class Batcher:
 
     def join(self, stream: str, when_full: WhenFull) -> Lane:
         """Announce a stream. Every session needs a name of its own: a name is used once."""
-        lane = Lane(when_full, threading.Condition(self._lock))
+        live = when_full is WhenFull.DROP_OLDEST
+        waiting, ahead = (1, min(AHEAD, self._depth)) if live else (self._depth, self._depth)
+        lane = Lane(when_full, threading.Condition(self._lock), waiting, ahead)
         with self._lock:
             assert stream not in self._lanes, stream
             self._lanes[stream] = lane
@@ -132,7 +162,7 @@ class Batcher:
             lane = self._lanes.get(frame.stream)
             if lane is None:
                 return False
-            while len(lane.queue) >= self._depth and not (self._closed or lane.left):
+            while lane.full and not (self._closed or lane.left):
                 if lane.when_full is WhenFull.DROP_OLDEST:
                     lane.queue.popleft()
                     lane.dropped += 1
@@ -186,7 +216,7 @@ class Batcher:
         return any(self._can_give(lane) or (lane.left and not lane.queue) for lane in self._lanes.values())
 
     def _can_give(self, lane: Lane) -> bool:
-        return bool(lane.queue) and lane.inside < self._depth
+        return bool(lane.queue) and lane.has_room
 
     def _wait_for_others(self) -> None:
         until: float | None = None  # the clock is read only where there is somebody to wait for
@@ -200,8 +230,8 @@ class Batcher:
     def _worth_waiting(self) -> bool:
         if self._closed or not self._wait or len(self._lanes) < 2:
             return False
-        givers = [lane for lane in self._lanes.values() if lane.inside < self._depth]
-        if any(lane.left or len(lane.queue) >= self._depth for lane in givers):
+        givers = [lane for lane in self._lanes.values() if lane.has_room]
+        if any(lane.left or lane.full for lane in givers):
             return False  # somebody would lose time or frames
         frames = sum(len(lane.queue) for lane in givers)
         return frames < self._size and not all(lane.queue for lane in givers)

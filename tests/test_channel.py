@@ -2,13 +2,14 @@
 
 import threading
 import time
+from queue import Empty
 
 import pytest
 from fakes import in_thread, picture
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamcolor.channel import Batcher, Channel, WhenFull
+from streamcolor.channel import AHEAD, Batcher, Channel, Closed, WhenFull
 
 pytestmark = pytest.mark.timeout(20)
 
@@ -108,6 +109,40 @@ class TestChannel:
         channel.close()
         reader.join()
 
+    def test_one_item_can_be_asked_for_with_a_limit_of_time(self):
+        channel = Channel(1, WhenFull.WAIT)
+        with pytest.raises(Empty):
+            channel.get(0.01)
+        channel.put("item")
+        writer = in_thread(channel.put, "next")
+        assert channel.get(10) == "item"
+        assert channel.get() == "next"
+        writer.join()
+
+    def test_asking_a_closed_channel_gives_what_is_left_and_then_the_end(self):
+        channel = Channel(2, WhenFull.WAIT)
+        channel.put("last")
+        channel.close()
+        assert channel.get(0) == "last"
+        for seconds in (0, None):
+            with pytest.raises(Closed):
+                channel.get(seconds)
+
+    def test_closing_ends_the_waiting_for_one_item(self):
+        channel, ends = Channel(1, WhenFull.WAIT), []
+
+        def read():
+            try:
+                channel.get()
+            except Closed:
+                ends.append("closed")
+
+        reader = in_thread(read)
+        assert waits(reader)
+        channel.close()
+        reader.join()
+        assert ends == ["closed"]
+
     @settings(max_examples=20, deadline=None)
     @given(st.lists(st.booleans(), max_size=60), st.integers(1, 5))
     def test_everything_arrives_in_order_whatever_the_mix(self, kinds, capacity):
@@ -136,12 +171,12 @@ class TestBatcherNeverWaitsInVain:
         batcher.put(picture("b"))
         assert [frame.stream for frame in next(iter(batcher))[0]] == ["a", "b"]
 
-    @pytest.mark.parametrize("when_full", WhenFull)
-    def test_a_batch_goes_at_once_when_a_queue_is_full(self, when_full):
+    @pytest.mark.parametrize(("when_full", "taken"), [(WhenFull.WAIT, 2), (WhenFull.DROP_OLDEST, 1)])
+    def test_a_batch_goes_at_once_when_a_queue_is_full(self, when_full, taken):
         batcher = joined("a", "b", depth=2, when_full=when_full)
         batcher.put(picture("a", 0))
         batcher.put(picture("a", 1))
-        assert len(next(iter(batcher))[0]) == 2
+        assert len(next(iter(batcher))[0]) == taken
 
     def test_a_batch_goes_at_once_when_it_is_full(self):
         batcher = joined("a", "b", size=2)
@@ -192,14 +227,14 @@ class TestBatcherWaitsForCompany:
         assert [frame.stream for frame in got[0]] == ["a", "b"]
 
     def test_a_stuck_sink_does_not_end_the_waiting_of_others(self):
-        batcher = joined("stuck", depth=2, when_full=WhenFull.DROP_OLDEST)
+        batcher = joined("stuck", depth=2)
         batches = iter(batcher)
         for pts in range(4):
             batcher.put(picture("stuck", pts))
             if pts == 1:
                 assert len(next(batches)[0]) == 2  # never written: what follows fills the queue for good
         for stream in ("a", "b"):
-            batcher.join(stream, WhenFull.DROP_OLDEST)
+            batcher.join(stream, WhenFull.WAIT)
         batcher.put(picture("a"))
         taker = in_thread(next, batches)
         assert waits(taker)
@@ -290,8 +325,23 @@ class TestBatcher:
         lane = batcher.join("a", WhenFull.DROP_OLDEST)
         for pts in range(5):
             batcher.put(picture("a", pts))
-        assert [frame.pts for frame in next(iter(batcher))[0]] == [3, 4]
-        assert lane.dropped == 3
+        assert [frame.pts for frame in next(iter(batcher))[0]] == [4], "the newest frame wins"
+        assert lane.dropped == 4
+
+    def test_no_more_live_frames_than_its_sink_needs_are_ahead_of_the_newest(self):
+        batcher = joined("a", depth=6, when_full=WhenFull.DROP_OLDEST)
+        batches = iter(batcher)
+        for pts in range(AHEAD):
+            batcher.put(picture("a", pts))
+            assert len(next(batches)[0]) == 1
+        for pts in range(AHEAD, 9):
+            batcher.put(picture("a", pts))
+        got = []
+        taker = in_thread(lambda: got.extend(next(batches)[0]))
+        assert waits(taker)
+        batcher.written("a")
+        taker.join()
+        assert [frame.pts for frame in got] == [8]
 
     def test_frames_nobody_has_room_for_are_not_taken(self):
         batcher = joined("stuck", "fine", depth=2, wait=0.0)

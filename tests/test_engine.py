@@ -1,6 +1,5 @@
 """What the engine promises: everything arrives, every end is clean, nothing ever hangs."""
 
-import logging
 import os
 import signal
 import threading
@@ -14,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamcolor import engine as engine_module
-from streamcolor.engine import PACKETS, STEADY, Engine, Feed
+from streamcolor.engine import Engine, Feed
 from streamcolor.errors import BackendError, SinkError, SourceError, SourceLost, StreamcolorError
+from streamcolor.feed import PACKETS
 
 pytestmark = pytest.mark.timeout(20)
 
@@ -30,22 +30,10 @@ def live_feed(connect, make_sink=FakeSink, *, name="camera", retry_delays=(0.0,)
     return Feed(name, connect, make_sink, live=True, retry_delays=retry_delays)
 
 
-class Pauses:
-    """Stands for the engine's halted event: keeps the pauses it is asked for and stops after some."""
-
-    def __init__(self, engine, after):
-        self.asked = []
-        self._engine, self._after = engine, after
-        self._event = engine._halted
-        engine._halted = self
-        self.is_set, self.set = self._event.is_set, self._event.set
-
-    def wait(self, seconds):
-        self.asked.append(seconds)
-        if len(self.asked) == self._after:
-            self._engine.stop()
-            return self._event.wait()
-        return False
+def halt_of(engine):
+    """The event that tells the only feed of a run to end."""
+    (run,) = engine._runs.values()
+    return run.halted
 
 
 def no_thread_is_left():
@@ -326,7 +314,7 @@ class TestStop:
     def test_what_is_cut_off_by_a_stop_does_not_complain(self, error):
         engine = Engine(Tint())
         sink = FakeSink(fail="close", error=error)
-        source = FakeSource(script=[*pictures(3), engine.stop, engine._halted.wait, error])
+        source = FakeSource(script=[*pictures(3), engine.stop, lambda: halt_of(engine).wait(), error])
         engine.run([file_feed(source, sink)])
         assert sink.calls[-1] == "close"
 
@@ -334,11 +322,13 @@ class TestStop:
         engine = Engine(Tint())
         sink = FakeSink(fail="close", error=TypeError("a bug"))
         with pytest.raises(TypeError, match="a bug"):
-            engine.run([file_feed(FakeSource(script=[*pictures(3), engine.stop, engine._halted.wait]), sink)])
+            engine.run(
+                [file_feed(FakeSource(script=[*pictures(3), engine.stop, lambda: halt_of(engine).wait()]), sink)]
+            )
 
     def test_stop_takes_no_lock_so_a_signal_handler_may_call_it_anywhere(self):
         engine = Engine(Tint())
-        with engine._batcher._lock, engine._halted._cond:
+        with engine._batcher._lock:
             engine.stop()
             engine.stop()
 
@@ -366,96 +356,6 @@ class TestStop:
         assert sink.calls[-1] == "close"
         assert "finish" not in sink.calls
         assert no_thread_is_left()
-
-
-class TestLive:
-    def test_a_lost_camera_is_reopened_as_a_new_stream(self):
-        engine, model = Engine(Tint()), Tint()
-        engine._colorize = model
-        opened, sinks = [], []
-
-        def connect(stream):
-            opened.append(stream)
-            if len(opened) == 4:
-                engine.stop()
-            return FakeSource(stream, [*pictures(3), SourceLost("gone")])
-
-        def make_sink():
-            sinks.append(FakeSink())
-            return sinks[-1]
-
-        engine.run([live_feed(connect, make_sink)])
-        assert opened[:4] == ["camera/0", "camera/1", "camera/2", "camera/3"]
-        assert model.forgotten[:3] == ["camera/0", "camera/1", "camera/2"]
-        for sink in sinks[:3]:
-            assert len(sink.frames) == 3, "frames on the road still reach the sink of their session"
-            assert sink.calls[-1] == "close"
-
-    def test_a_broken_sink_is_reopened_too_and_only_for_its_feed(self):
-        engine = Engine(Tint())
-        sinks, good = [], FakeSink()
-
-        def make_sink():
-            sinks.append(FakeSink(fail="write", error=SinkError("viewer gone"), after=1))
-            if len(sinks) == 3:
-                engine.stop()
-            return sinks[-1]
-
-        bad = live_feed(lambda stream: FakeSource(stream, pictures(50)), make_sink, name="bad")
-        calm = live_feed(lambda stream: FakeSource(stream, pictures(50)), lambda: good, name="calm", retry_delays=(99,))
-        engine.run([bad, calm])
-        assert len(sinks) >= 3
-        assert all(sink.calls[-1] == "close" for sink in sinks)
-        assert good.calls[0] == "open"
-
-    def test_each_failure_waits_longer_and_a_steady_session_starts_over(self):
-        now = [0.0]
-        engine = Engine(Tint(), clock=lambda: now[0])
-        pauses = Pauses(engine, after=6)
-
-        def connect(stream):
-            if stream == "camera/4":
-                now[0] += STEADY + 1
-            raise SourceError("no route")
-
-        engine.run([live_feed(connect, retry_delays=(1, 2, 5))])
-        assert pauses.asked == [1, 2, 5, 5, 1, 2]
-
-    def test_a_clean_end_waits_the_shortest_delay(self):
-        engine = Engine(Tint())
-        pauses = Pauses(engine, after=1)
-        engine.run([live_feed(FakeSource, retry_delays=(1, 2, 5))])
-        assert pauses.asked == [1]
-
-    def test_each_failure_is_told_once(self, caplog):
-        engine = Engine(Tint())
-        Pauses(engine, after=2)
-        with caplog.at_level(logging.WARNING):
-            engine.run([live_feed(lambda stream: FakeSource(stream, [SourceLost(f"{stream}: gone")]))])
-        assert caplog.messages == ["camera/0: gone", "camera/1: gone"]
-
-    def test_a_bug_ends_even_a_live_run(self):
-        with pytest.raises(RuntimeError, match="a bug"):
-            Engine(Tint()).run([live_feed(lambda stream: FakeSource(stream, [RuntimeError("a bug")]))])
-
-    def test_a_slow_model_drops_old_frames_and_counts_them(self):
-        gate, sink = threading.Event(), FakeSink()
-        engine = Engine(Tint(gate=gate), batch=2, depth=2)
-        Pauses(engine, after=1)
-        source = FakeSource("camera/0", [*pictures(100), gate.set])
-        engine.run([live_feed(lambda _: source, lambda: sink)])
-        dropped = engine.snapshot()["camera"].dropped
-        assert dropped >= 100 - 2 * 2 - 2
-        assert dropped + len(sink.frames) == 100
-        assert sink.frames[-1].pts == 99, "the newest frame counts"
-
-    def test_a_stuck_sink_costs_its_camera_frames_and_the_model_nothing(self):
-        gate, model = threading.Event(), Tint()
-        engine, sink = Engine(model, depth=2), FakeSink(gate=gate)
-        Pauses(engine, after=1)
-        source = FakeSource("camera/0", [*pictures(200), gate.set])
-        engine.run([live_feed(lambda _: source, lambda: sink)])
-        assert model.seen == len(sink.frames) < 10
 
 
 class TestManyFeeds:

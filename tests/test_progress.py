@@ -27,8 +27,8 @@ def counts(written, expected=100, **changes):
     counters = FeedCounts()
     counters.begin_session(info(frames=expected))
     for pts in range(written):
-        counters.written(pts)
-    return replace(counters.snapshot(), **changes)
+        counters.written(pts, 0.0, 0.0)
+    return replace(counters.snapshot(0.0), **changes)
 
 
 @pytest.mark.parametrize(

@@ -234,7 +234,7 @@ class TestStop:
             write = MuxSink.write
 
             def wait_and_write(sink, item):
-                job._engine._halted.wait()
+                next(iter(job._engine._runs.values())).halted.wait()
                 write(sink, item)
 
             monkeypatch.setattr(MuxSink, "write", wait_and_write)
