@@ -26,6 +26,7 @@ _RGB_TO_XYZ: Final = np.array(  # from the primaries and D65, unrounded: IEC 619
     [[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]], np.float64
 )
 _RGB_TO_RELATIVE_XYZ: Final = _RGB_TO_XYZ / _RGB_TO_XYZ.sum(axis=1, keepdims=True)  # white is (1, 1, 1)
+RGB_FROM_RELATIVE_XYZ: Final = np.linalg.inv(_RGB_TO_RELATIVE_XYZ)
 _EPSILON: Final = (6 / 29) ** 3  # CIE 15: below it the cube root becomes a straight line
 _KAPPA: Final = (29 / 3) ** 3
 
@@ -126,6 +127,15 @@ def rgb_from_ycbcr(y: Plane, cb: Plane, cr: Plane, space: ColorSpace) -> Floats:
     return np.asarray(np.clip(codes @ weights + offset, 0, 1), np.float32)
 
 
+def codes_from_rgb(space: ColorSpace) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return weights (3, 3) and offset (3) such that weights @ rgb + offset are the codes of Y', Cb, Cr."""
+    red, blue = space.matrix.value
+    luma = np.array([red, 1 - red - blue, blue])
+    rows = [luma, (np.array([0, 0, 1]) - luma) / (2 * (1 - blue)), (np.array([1, 0, 0]) - luma) / (2 * (1 - red))]
+    black, span, middle, width = code_range(space)
+    return np.stack(rows) * np.array([[span], [width], [width]]), np.array([black, middle, middle])
+
+
 def neutral(space: ColorSpace) -> int:
     """Return the chroma code that means no color."""
     return 1 << (space.depth - 1)
@@ -142,25 +152,16 @@ def _srgb_codes_to_linear() -> Floats:
     return _frozen(linear_from_srgb(np.arange(256) / 255))
 
 
-def _matrix(space: ColorSpace) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return weights (3, 3) and offset (3) such that weights @ rgb + offset are the codes of Y', Cb, Cr."""
-    red, blue = space.matrix.value
-    luma = np.array([red, 1 - red - blue, blue])
-    rows = [luma, (np.array([0, 0, 1]) - luma) / (2 * (1 - blue)), (np.array([1, 0, 0]) - luma) / (2 * (1 - red))]
-    black, span, middle, width = code_range(space)
-    return np.stack(rows) * np.array([[span], [width], [width]]), np.array([black, middle, middle])
-
-
 @cache
 def _rgb_to_codes(space: ColorSpace) -> tuple[Floats, Floats]:
     """Return weights and offset for row vectors: rgb @ weights + offset."""
-    weights, offset = _matrix(space)
+    weights, offset = codes_from_rgb(space)
     return _frozen(weights.T), _frozen(offset)
 
 
 @cache
 def _codes_to_rgb(space: ColorSpace) -> tuple[Floats, Floats]:
     """Return weights and offset for row vectors: codes @ weights + offset."""
-    weights, offset = _matrix(space)
+    weights, offset = codes_from_rgb(space)
     inverse = np.linalg.inv(weights)
     return _frozen(inverse.T), _frozen(-inverse @ offset)

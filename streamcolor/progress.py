@@ -10,6 +10,7 @@ from streamcolor.report import clock_time
 
 Clock: TypeAlias = Callable[[], float]
 Show: TypeAlias = Callable[[FeedCounts], None]
+Step: TypeAlias = Callable[[str, float], None]
 
 LINE_EVERY = 5.0  # seconds between lines where there is no terminal
 
@@ -24,6 +25,25 @@ def progress(stream: TextIO, *, quiet: bool = False, clock: Clock = time.monoton
             yield show
     else:
         yield _Lines(stream, clock)
+
+
+@contextmanager
+def steps(stream: TextIO, *, quiet: bool = False) -> Iterator[Step]:
+    """Give a function that shows on `stream` what is being done and how much of it, 0 (nobody knows) to 1."""
+    if quiet:
+        yield lambda _what, _part: None
+    elif stream.isatty():
+        with _timed_bar(stream) as show:
+            yield show
+    else:
+        said = set[str]()
+
+        def announce(what: str, _: float) -> None:
+            if what not in said:
+                said.add(what)
+                print(what, file=stream, flush=True)
+
+        yield announce
 
 
 def status(counts: FeedCounts, elapsed: float) -> str:
@@ -70,3 +90,15 @@ def _bar(stream: TextIO, clock: Clock) -> Iterator[Show]:
             bar.refresh()
 
         yield show
+
+
+@contextmanager
+def _timed_bar(stream: TextIO) -> Iterator[Step]:
+    """Show a bar whose clock goes on while a step that says nothing keeps this thread."""
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415
+
+    columns = (BarColumn(), TimeElapsedColumn(), TextColumn("{task.description}", markup=False))
+    with Progress(*columns, console=Console(file=stream), refresh_per_second=4, transient=True) as bar:
+        task = bar.add_task("starting", total=None)
+        yield lambda what, part: bar.update(task, description=what, total=1.0 if part else None, completed=part)

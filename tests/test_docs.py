@@ -22,9 +22,10 @@ def commands():
 
 
 def test_every_command_and_option_is_documented(root):
-    text = (root / "docs" / "run.md").read_text()
+    documents = [path.read_text() for path in (root / "docs").glob("*.md")]
     for name, command in commands().items():
-        assert f"streamcolor {name}" in text
+        text = "".join(document for document in documents if f"streamcolor {name}" in document)
+        assert text, name
         for option in (opt for parameter in command.params for opt in parameter.opts if opt.startswith("-")):
             assert option == "--help" or f"`{option}" in text, f"{name} {option}"
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
+from streamcolor.backends.fused import forget_origin
 from streamcolor.nets.autoencoder import Autoencoder, Predictor
 from streamcolor.nets.rebuild import STORED_HALF, fold_batch_norms
 
@@ -111,13 +112,6 @@ def export_both(
         worst = np.quantile(distances, 0.99)
         print(f"{path}: a,b differ from torch by {distances.mean():.2f} CIE units on average, p99 {worst:.2f}")
     return int8
-
-
-def forget_origin(model: onnx.ModelProto) -> None:
-    """Drop what torch notes at every node: stack traces with the paths of the machine that exported it."""
-    graph = model.graph
-    for noted in (graph, *graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
-        del noted.metadata_props[:]
 
 
 def store_half(model: onnx.ModelProto) -> None:

@@ -17,18 +17,22 @@ QUANTIZED = "_quantized"  # the suffix that ONNX Runtime's quantizer gives to in
 STORED_HALF = ".half"  # the suffix of weights that are stored in half precision and cast when the file is loaded
 
 
+def read(path: Path) -> onnx.ModelProto:
+    """Return what `path` holds; raises BackendError."""
+    try:
+        return onnx.load(path)
+    except (OSError, DecodeError) as error:
+        raise BackendError(f"cannot read the network {path}: {error}") from error
+
+
 def rebuild(path: Path) -> Predictor:
     """Return the network of `path`, a file that `training.export` wrote, in single precision and eval mode.
 
     Of a quantized file the weights are those of the file, but activations are not rounded. BackendError: the file is
     damaged or not ours.
     """
-    try:
-        model = onnx.load(path)
-    except (OSError, DecodeError) as error:
-        raise BackendError(f"cannot read the network {path}: {error}") from error
-    weights = _weights(model)
-    card = {entry.key: entry.value for entry in model.metadata_props}
+    model = read(path)
+    weights, card = _weights(model), card_of(model)
     try:
         moments, push = weights["moments"], weights["push"]
         palette = moments[:2, :, 0, 0].T.contiguous()
@@ -46,6 +50,11 @@ def rebuild(path: Path) -> Predictor:
             f"({str(error).splitlines()[0]})"
         ) from error
     return predictor
+
+
+def card_of(model: onnx.ModelProto) -> dict[str, str]:
+    """Return what a file says about itself."""
+    return {entry.key: entry.value for entry in model.metadata_props}
 
 
 def _weights(model: onnx.ModelProto) -> dict[str, Tensor]:

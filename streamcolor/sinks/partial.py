@@ -16,14 +16,19 @@ class PartialFile:
     """A file written beside `path` under a temporary name, to be kept or discarded."""
 
     def __init__(self, path: Path, *, overwrite: bool) -> None:
+        check_free(path, overwrite=overwrite)
         self._path, self._overwrite = path, overwrite
         # Hidden, nobody else's, never too long for a file system.
         self._temporary = path.with_name(f".{path.stem[:40]}.partial-{secrets.token_hex(4)}{path.suffix}")
-        check_free(path, overwrite=overwrite)
         with explained(path):
             # Buffered, because Python then completes the short writes of a disk that is nearly full.
             self._stream: BinaryIO = self._temporary.open("xb")
         self.ffmpeg = FFmpegFile(self._stream)
+
+    def write(self, data: bytes) -> None:
+        """Add bytes, for whoever is not FFmpeg."""
+        with explained(self._path):
+            self._stream.write(data)
 
     def keep(self) -> None:
         """Close the file and give it its name."""

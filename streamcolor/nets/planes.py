@@ -1,0 +1,143 @@
+"""Y' planes in, Cb and Cr planes out, as one torch module: what pays on a GPU, in torch and exported.
+
+The mathematics of `chroma`, `color` and `colorizer`, where nothing is rounded on the way. Legend of shapes: N pictures;
+H,W the picture's size; h,w the network's input; C,D the chroma planes, ceil(H/2) and ceil(W/2).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from .autoencoder import REDUCTION, Predictor
+
+Row = tuple[float, float, float]
+
+_DELTA: Final = 6 / 29  # CIE 15: where the cube root of a relative luminance becomes a straight line
+_KAPPA: Final = (29 / 3) ** 3
+
+
+@dataclass(frozen=True, slots=True)
+class Codes:
+    """What the 8-bit codes of a color space mean, as plain numbers: constants of the graph."""
+
+    black: float  # luma code
+    span: float  # luma codes from black to white
+    neutral: float  # chroma code of gray
+    chroma: Sequence[Row]  # (2, 3): codes of Cb and Cr, above neutral, from R', G', B' in 0..1
+    rgb: Sequence[Row]  # (3, 3): linear R, G, B from X, Y, Z where white is (1, 1, 1)
+
+
+class PlanesColorizer(nn.Module):
+    """The whole way of a picture: shrink, L*, network, chroma, enlarge.
+
+    Matrix, range and both sizes are constants, since a stream has one of each and constants fold into the kernels.
+    Vividness and saturation are inputs: each costs a multiplication, and a person may turn them while a film runs.
+    `half` computes in fp16 wherever 11 bits are enough: on full-size planes and in the network. L*, the palette's
+    arithmetic and the color space stay in fp32, at the small size, where they cost next to nothing.
+    """
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        *,
+        picture: tuple[int, int],
+        small: tuple[int, int],
+        codes: Codes,
+        half: bool = False,
+        interleaved: bool = False,
+    ) -> None:
+        """`picture` (H, W), `small` (h, w); `half` changes `predictor`; `interleaved` is NV12's order of chroma."""
+        super().__init__()
+        self.predictor = halved(predictor) if half else predictor
+        self.picture, self.small = picture, small
+        self._dtype = torch.float16 if half else torch.float32
+        self._codes = codes
+        self._interleaved = interleaved
+        height, width = picture
+        self._chroma_size = -(-height // 2), -(-width // 2)
+        self._pool = _halvings(height, small[0]), _halvings(width, small[1])
+
+    def forward(self, luma_N1HW: Tensor, vividness_1: Tensor, saturation_1: Tensor) -> Tensor:
+        """Y' codes (N,1,H,W) → Cb, Cr codes (N,2,C,D), interleaved (N,C,D,2), all uint8.
+
+        Vividness 0..1 and saturation, a factor, are float32 (1,).
+        """
+        small_N1hw = self._shrunk(luma_N1HW)
+        ab_N2hw, _ = self.predictor(self._light(small_N1hw), vividness_1)
+        light_N1hw = self._light(functional.avg_pool2d(small_N1hw, REDUCTION))
+        chroma_N2hw = self._chroma(light_N1hw, ab_N2hw * saturation_1).to(self._dtype)
+        chroma_N2CD = functional.interpolate(chroma_N2hw, self._chroma_size, mode="bilinear")
+        if self._interleaved:
+            return chroma_N2CD.permute(0, 2, 3, 1).round().to(torch.uint8)
+        return chroma_N2CD.round().to(torch.uint8)
+
+    def _shrunk(self, luma_N1HW: Tensor) -> Tensor:
+        """Return the codes averaged over powers of two, then bilinear the rest of the way: (N,1,h,w)."""
+        codes = functional.avg_pool2d(luma_N1HW.to(self._dtype), self._pool)
+        if codes.shape[2:] == self.small:
+            return codes
+        return functional.interpolate(codes, self.small, mode="bilinear")
+
+    def _light(self, codes: Tensor) -> Tensor:
+        """Return L* of the gray of luma codes: sRGB (IEC 61966-2-1), then CIE 15, in fp32."""
+        value = ((codes.float() - self._codes.black) / self._codes.span).clamp(0, 1)
+        linear = torch.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
+        return torch.where(linear > _DELTA**3, 116 * linear ** (1 / 3) - 16, _KAPPA * linear)
+
+    def _chroma(self, light_N1hw: Tensor, ab_N2hw: Tensor) -> Tensor:
+        """Return the codes of Cb and Cr (N,2,h,w), clipped to the sRGB gamut, not rounded.
+
+        Products are written out: a 1x1 convolution would be rounded to TF32, which costs half a code.
+        """
+        y = (light_N1hw + 16) / 116
+        a, b = ab_N2hw[:, :1], ab_N2hw[:, 1:]
+        xyz = [_cubed(y + a / 500), _cubed(y), _cubed(y - b / 200)]
+        rgb = [_srgb(_dot(row, xyz).clamp(0, 1)) for row in self._codes.rgb]
+        codes = [_dot(row, rgb) + self._codes.neutral for row in self._codes.chroma]
+        return torch.cat(codes, 1).clamp(0, 255)
+
+
+class InHalf(nn.Module):
+    """A network whose arithmetic is fp16 and whose input and output are fp32."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network.half()
+
+    def forward(self, light_N1hw: Tensor) -> Tensor:
+        """L* → logits: what comes after them, exponentials and differences of squares, needs more than 11 bits."""
+        logits: Tensor = self.network(light_N1hw.half())
+        return logits.float()
+
+
+def halved(predictor: Predictor) -> Predictor:
+    """Turn the network of `predictor` to fp16, in place; its palette's arithmetic stays fp32."""
+    predictor.network = InHalf(predictor.network)  # type: ignore[assignment]  # called the same way
+    return predictor
+
+
+def _halvings(size: int, small: int) -> int:
+    """Return the power of two that leads from `size` to less than twice `small`."""
+    factor = 1
+    while size // factor >= 2 * small:
+        factor *= 2
+    return factor
+
+
+def _cubed(value: Tensor) -> Tensor:
+    """Return X, Y or Z, relative to white, of CIE 15's f(X), f(Y), f(Z)."""
+    return torch.where(value > _DELTA, value * value * value, (3 * _DELTA**2) * (value - 4 / 29))
+
+
+def _srgb(linear: Tensor) -> Tensor:
+    """Return R', G' or B' of linear light in 0..1 (IEC 61966-2-1)."""
+    return torch.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+
+
+def _dot(row: Row, parts: Sequence[Tensor]) -> Tensor:
+    one, two, three = parts
+    return row[0] * one + row[1] * two + row[2] * three
