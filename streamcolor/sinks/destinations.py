@@ -1,0 +1,103 @@
+"""Where a live stream may go: files, a folder for HLS, an RTSP server, standard output."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import TypeAlias
+
+from streamcolor.errors import SinkError
+from streamcolor.sinks.containers import MUXERS, holds_codec, muxer_of, suffix_of
+from streamcolor.sinks.partial import Pipe, check_free, explained
+from streamcolor.urls import shown
+
+Target: TypeAlias = str | Pipe  # what FFmpeg opens, or writes to
+
+PATIENCE = 2.0  # seconds that a server may take to answer
+_EVERY_PACKET = {"flush_packets": "1", "max_interleave_delta": "1"}  # out at once: FFmpeg would wait for silent sound
+_FILES: Mapping[str, Mapping[str, str]] = {  # what makes a file playable after a kill
+    # Fragments of a second, which become one ordinary file when it is finished.
+    "mp4": {"movflags": "hybrid_fragmented", "frag_duration": "1000000"},
+    "mov": {"movflags": "hybrid_fragmented", "frag_duration": "1000000"},
+    "matroska": {"cluster_time_limit": "1000"},
+}
+_HLS = {
+    "hls_time": "1",
+    "hls_list_size": "10",
+    # No end is written: after a restart the list goes on, and players that are watching go on with it.
+    "hls_flags": "delete_segments+append_list+temp_file+omit_endlist+independent_segments+program_date_time",
+}
+_RTSP = {"rtsp_transport": "tcp", "timeout": str(round(PATIENCE * 1e6))}
+
+
+@dataclass(frozen=True)
+class Destination:
+    """One output: how to open it, once and again."""
+
+    name: str  # as it may be shown: without its password
+    muxer: str  # FFmpeg's name
+    target: Callable[[], Target]  # gives the next one
+    options: Mapping[str, str] = field(default_factory=dict)
+    address: str = ""  # with its password: what messages must not contain
+    rebased: bool = False  # each begins at time 0
+    segment: float | None = None  # seconds after which the next one is begun
+    once: bool = False  # cannot be opened a second time
+
+
+def destination(output: str, *, codec: str, segment: float | None = None, overwrite: bool = False) -> Destination:
+    """Understand an output: `rtsp://…`, `hls:FOLDER`, `-`, or a file. Raises SinkError for what cannot be written."""
+    if output == "-":
+        options = _EVERY_PACKET | {"mpegts_flags": "initial_discontinuity"}
+        return Destination("-", "mpegts", Pipe, options, once=True)
+    if output.startswith("hls:"):
+        playlist = partial(_playlist, Path(output.removeprefix("hls:")))
+        return Destination(output, "hls", playlist, _EVERY_PACKET | _HLS)
+    if output.startswith(("rtsp://", "rtsps://")):
+        return Destination(shown(output), "rtsp", lambda: output, _EVERY_PACKET | _RTSP, output)
+    if "://" in output:
+        raise SinkError(f"cannot write {shown(output)}: choose rtsp://…, hls:FOLDER, a file, or - for standard output")
+    return _file(Path(output), codec, segment, overwrite=overwrite)
+
+
+def _file(path: Path, codec: str, segment: float | None, *, overwrite: bool) -> Destination:
+    muxer = muxer_of(str(path))
+    if not holds_codec(muxer, codec):
+        able = ", ".join(suffix for suffix, name in MUXERS.items() if name != muxer and holds_codec(name, codec))
+        raise SinkError(f"cannot write {path}: {suffix_of(muxer)} cannot hold {codec}; choose {able}")
+    check_free(path, overwrite=True)  # for what cannot be overwritten: folders, devices
+    with explained(path):
+        if not path.parent.is_dir():
+            raise FileNotFoundError
+    names = _Names(path, numbered=segment is not None, overwrite=overwrite)
+    options = {"flush_packets": "1"} | dict(_FILES.get(muxer, {}))
+    return Destination(str(path), muxer, names, options, rebased=True, segment=segment)
+
+
+def _playlist(folder: Path) -> Target:
+    with explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    return str(folder / "stream.m3u8")
+
+
+class _Names:
+    """Gives file names that are not taken: the given one (with strftime's codes), with a number where there must be.
+
+    So a recorder that is started again goes on recording, and overwrites nothing.
+    """
+
+    def __init__(self, path: Path, *, numbered: bool, overwrite: bool) -> None:
+        self._path, self._overwrite = path, overwrite
+        self._first = 1 if numbered and "%" not in path.name else 0  # 0: the name itself
+
+    def __call__(self) -> Target:
+        path = self._path
+        if "%" in path.name:
+            path = path.with_name(datetime.now().astimezone().strftime(path.name))
+        overwrite, self._overwrite = self._overwrite, False  # the first only: what comes then is of this run
+        for number in count(self._first):
+            free = path if number == 0 else path.with_stem(f"{path.stem}-{number:04}")
+            if overwrite or not free.exists():
+                return f"file:{free}"
+        raise AssertionError
