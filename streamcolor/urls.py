@@ -1,5 +1,6 @@
 """Addresses as they may be shown to a person: without passwords."""
 
+import ipaddress
 import re
 from urllib.parse import unquote
 
@@ -40,3 +41,11 @@ def _secrets(url: str) -> set[str]:
     found = [match[0].rstrip("@").partition(":")[2] for match in _USERINFO.finditer(url)]
     found += [match[0].partition("=")[2] for match in _SECRET_VALUE.finditer(url)]
     return {form for secret in found for form in (secret, unquote(secret)) if len(form) > 2}
+
+
+def is_local(host: str) -> bool:
+    """Whether a host's name, or its address with or without brackets, leads to this machine and nowhere else."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False

@@ -2,7 +2,8 @@
 
 import pytest
 
-from streamcolor.urls import hidden, shown
+from streamcolor import urls
+from streamcolor.urls import hidden, is_local, shown
 
 
 @pytest.mark.parametrize(
@@ -63,3 +64,30 @@ def test_an_escaped_password_is_masked_unescaped_too():
 
 def test_very_short_passwords_do_not_mask_half_a_message():
     assert hidden("a camera at a place", "rtsp://u:a@camera/") == "a camera at a place"
+
+
+@pytest.mark.parametrize(
+    ("host", "local"),
+    [
+        *((host, True) for host in ("localhost", "127.0.0.1", "127.9.9.9", "::1", "[::1]")),
+        *((host, False) for host in ("0.0.0.0", "::", "10.0.0.1", "localhost.evil.org", "")),
+    ],
+)
+def test_what_leads_to_this_machine_only(host, local):
+    assert is_local(host) is local
+
+
+class TestKeptSecrets:
+    @pytest.fixture(autouse=True)
+    def _nothing_else_is_kept(self, monkeypatch):
+        monkeypatch.setattr(urls, "_kept", set())
+
+    def test_they_are_masked_wherever_they_stand(self):
+        urls.keep_secret("q7Xk")
+        urls.keep_secret("q7Xk9z")
+        assert shown("rtsp://cam:7447/q7Xk9z/main") == "rtsp://cam:7447/***/main"
+        assert hidden("q7Xk: no such stream", "rtsp://cam/q7Xk") == "***: no such stream"
+
+    def test_very_short_ones_are_not(self):
+        urls.keep_secret("554")
+        assert shown("rtsp://cam:554/") == "rtsp://cam:554/"
