@@ -89,7 +89,7 @@ def compared(graph: bytes, model: Path, fusion: Fusion) -> tuple[float, float]:
     luma_NHW = scenes(PICTURES, fusion.height, fusion.width, fusion.space)
     nothing = np.full((-(-fusion.height // 2), -(-fusion.width // 2)), neutral(fusion.space), np.uint8)
     frames = [Frame("test", n, luma, (nothing, nothing), fusion.space, 0.0) for n, luma in enumerate(luma_NHW)]
-    backend = open_backend("auto", model)
+    backend = open_backend("onnx", model)  # on a processor whatever else there is
     colored = Colorizer(backend, when_colored="replace", every=1)(frames)
     backend.close()
     found = _run(graph, luma_NHW, vividness=backend.network.vividness)
