@@ -9,7 +9,9 @@ from tempfile import TemporaryDirectory
 
 import av
 from clips import gray_clip
-from measure import interleaved, median, ratio, run, write
+from measure import interleaved, write
+
+from streamcolor.bench.measure import median, ratio, run
 
 HERE = Path(__file__).parent
 

@@ -6,7 +6,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from clips import gray_clip
-from measure import run, write
+from measure import write
+
+from streamcolor.bench.measure import run
 
 
 def main() -> None:

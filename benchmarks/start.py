@@ -1,7 +1,6 @@
 """Measure how long it takes until the first frame is out, and until `--help` is printed."""
 
 import argparse
-import statistics
 import subprocess
 import sys
 import time
@@ -10,7 +9,9 @@ from tempfile import TemporaryDirectory
 
 import av
 from clips import gray_clip
-from measure import run, write
+from measure import write
+
+from streamcolor.bench.measure import run, spread
 
 PROGRAM = [sys.executable, "-m", "streamcolor"]
 
@@ -26,7 +27,7 @@ def main() -> None:
         gray_clip(given.clip, clip, seconds=5)
         first = [first_frame(clip) for _ in range(given.rounds)]
     helped = [run([*PROGRAM, "--help"]).wall for _ in range(given.rounds)]
-    write("start", {"clip": given.clip.name, "first_frame_s": summary(first), "help_s": summary(helped)})
+    write("start", {"clip": given.clip.name, "first_frame_s": spread(first), "help_s": spread(helped)})
 
 
 def first_frame(clip: Path) -> float:
@@ -40,11 +41,6 @@ def first_frame(clip: Path) -> float:
         process.stdout.close()
         process.kill()
     return seconds
-
-
-def summary(seconds: list[float]) -> dict[str, float]:
-    """Return the median, the least and the most."""
-    return {name: round(of(seconds), 3) for name, of in (("median", statistics.median), ("least", min), ("most", max))}
 
 
 if __name__ == "__main__":

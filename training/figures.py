@@ -3,7 +3,8 @@
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from skimage.color import deltaE_ciede2000
+
+from streamcolor import difference
 
 Picture = NDArray[np.float32]
 
@@ -16,7 +17,7 @@ def psnr(truth: Picture, ours: Picture) -> float:
 def ciede2000(truth: Picture, ours: Picture) -> NDArray[np.float32]:
     """Return the color difference of each pixel (H,W) (CIE 142-2001)."""
     first, second = (cv2.cvtColor(picture, cv2.COLOR_RGB2LAB) for picture in (truth, ours))
-    return np.asarray(deltaE_ciede2000(first, second), np.float32)  # type: ignore[no-untyped-call]
+    return np.asarray(difference.ciede2000(first, second), np.float32)
 
 
 def colorfulness(picture: Picture) -> float:

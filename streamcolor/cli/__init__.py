@@ -6,6 +6,7 @@ import typer
 
 from streamcolor import __version__
 from streamcolor.cli.about import examine, models
+from streamcolor.cli.bench import bench
 from streamcolor.cli.export import export
 from streamcolor.cli.outcomes import EXIT_CODES
 from streamcolor.cli.run import run
@@ -38,5 +39,6 @@ def main(
 
 app.command(epilog=EXIT_CODES)(run)
 app.command(epilog=EXIT_CODES)(export)
+app.command(epilog=EXIT_CODES)(bench)
 app.command()(models)
 app.command(name="doctor")(examine)

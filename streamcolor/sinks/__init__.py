@@ -1,8 +1,9 @@
 """Where colored frames and untouched packets go."""
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from streamcolor.frames import Item, StreamInfo
+if TYPE_CHECKING:  # types only: `plain` is to cost no more than FFmpeg
+    from streamcolor.frames import Item, StreamInfo
 
 
 class Sink(Protocol):
@@ -13,11 +14,11 @@ class Sink(Protocol):
 
     warnings: tuple[str, ...]  # what the output cannot hold, each by name; complete after finish()
 
-    def open(self, info: StreamInfo) -> None:
+    def open(self, info: "StreamInfo") -> None:
         """Get ready for a stream."""
         ...
 
-    def write(self, item: Item) -> None:
+    def write(self, item: "Item") -> None:
         """Take the next frame or packet."""
         ...
 

@@ -1,0 +1,1 @@
+"""How fast this machine colors, where the time goes, and what limits it."""
