@@ -142,12 +142,12 @@ class Broadcast:
             raise error
 
     def _do(self, work: Callable[[], None]) -> None:
-        """Have the encoder's thread do something, and wait for it."""
+        """Have the encoder's thread do something, and wait for it; raises also what that thread has died of."""
         request = _Request(work)
         self._requests.put(request)
         while not request.done.wait(0 if self._over.is_set() else 0.1):
             if self._over.is_set():
-                raise SinkError(f"{self._name}: the broadcast is closed")
+                raise self._worker.error or SinkError(f"{self._name}: the broadcast is closed")
         if request.error:
             raise request.error
 

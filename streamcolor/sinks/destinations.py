@@ -17,12 +17,11 @@ Target: TypeAlias = str | Pipe  # what FFmpeg opens, or writes to
 
 PATIENCE = 2.0  # seconds that a server may take to answer
 _EVERY_PACKET = {"flush_packets": "1", "max_interleave_delta": "1"}  # out at once: FFmpeg would wait for silent sound
-_FILES: Mapping[str, Mapping[str, str]] = {  # what makes a file playable after a kill
-    # Fragments of a second, which become one ordinary file when it is finished.
-    "mp4": {"movflags": "hybrid_fragmented", "frag_duration": "1000000"},
-    "mov": {"movflags": "hybrid_fragmented", "frag_duration": "1000000"},
-    "matroska": {"cluster_time_limit": "1000"},
-}
+# What makes a file playable after a kill: pieces of a second.
+_FRAGMENTS = {"movflags": "empty_moov+default_base_moof", "frag_duration": "1000000"}
+# The same, which become one ordinary file at the end; its index is kept in memory, so not for files without an end.
+_ORDINARY = {"movflags": "hybrid_fragmented", "frag_duration": "1000000"}
+_CLUSTERS = {"cluster_time_limit": "1000"}
 _HLS = {
     "hls_time": "1",
     "hls_list_size": "10",
@@ -71,7 +70,9 @@ def _file(path: Path, codec: str, segment: float | None, *, overwrite: bool) -> 
         if not path.parent.is_dir():
             raise FileNotFoundError
     names = _Names(path, numbered=segment is not None, overwrite=overwrite)
-    options = {"flush_packets": "1"} | dict(_FILES.get(muxer, {}))
+    fragments = _ORDINARY if segment else _FRAGMENTS
+    pieces = {"mp4": fragments, "mov": fragments, "matroska": _CLUSTERS}.get(muxer, {})
+    options = {"flush_packets": "1"} | pieces
     return Destination(str(path), muxer, names, options, rebased=True, segment=segment)
 
 

@@ -56,7 +56,9 @@ class Outlet:
         self._worker = Worker(self._run, name=f"outlet {destination.name}", on_end=lambda _: None)
 
     def offer(self, packet: Encoded) -> None:
-        """Take a packet; never waits."""
+        """Take a packet; never waits. Raises what should not have happened in the outlet's thread."""
+        if self._worker.error:
+            raise self._worker.error
         self._queue.put(packet, is_key=packet.is_key)
 
     def snapshot(self) -> OutletState:

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 
@@ -45,7 +46,8 @@ def make(clock):
 
     yield make
     for broadcast in made:
-        broadcast.close()
+        with suppress(ZeroDivisionError):
+            broadcast.close()
 
 
 def state(broadcast, index=0):
@@ -77,11 +79,11 @@ class TestFiles:
         left = shutil.copy(path, tmp_path / f"left{suffix}")  # what a kill at this moment leaves on the disk
         assert len(decoded(left)) >= 50, "all but the last second or so"
 
-    def test_a_finished_mp4_has_an_ordinary_index(self, make, clock, tmp_path):
-        broadcast = make(tmp_path / "gate.mp4")
+    def test_a_finished_segment_is_an_ordinary_mp4(self, make, clock, tmp_path):
+        broadcast = make(tmp_path / "gate.mp4", segment=60)
         feed(broadcast, clock, 60)
         broadcast.close()
-        with av.open(str(tmp_path / "gate.mp4")) as source:
+        with av.open(str(tmp_path / "gate-0001.mp4")) as source:
             assert source.streams.video[0].frames == 60
             assert source.duration / 1e6 == pytest.approx(60 / 25, abs=0.01)
             assert TAG in source.metadata["comment"]
@@ -289,6 +291,17 @@ class TestFaults:
         clock.now += 1
         feed(broadcast, clock, 50, first=5)
         wait_until(lambda: state(broadcast).state == "open")
+
+    def test_a_bug_in_an_outlet_is_raised_where_it_is_seen(self, make, clock):
+        def fail():
+            raise ZeroDivisionError
+
+        broadcast = make(Destination("gate", "mpegts", fail))
+        feed(broadcast, clock, 1)
+        with pytest.raises(ZeroDivisionError):
+            feed(broadcast, clock, 1000)
+        with pytest.raises(ZeroDivisionError):
+            broadcast.close()
 
 
 class TestSound:
