@@ -87,22 +87,28 @@ def single_precision(path: Path) -> Path:
 def compared(graph: bytes, model: Path, fusion: Fusion) -> tuple[float, float]:
     """Return by how many codes Cb and Cr of a graph differ from the processor's; BackendError: by too many."""
     luma_NHW = scenes(PICTURES, fusion.height, fusion.width, fusion.space)
-    nothing = np.full((-(-fusion.height // 2), -(-fusion.width // 2)), neutral(fusion.space), np.uint8)
-    frames = [Frame("test", n, luma, (nothing, nothing), fusion.space, 0.0) for n, luma in enumerate(luma_NHW)]
-    backend = open_backend("onnx", model)  # on a processor whatever else there is
-    colored = Colorizer(backend, when_colored="replace", every=1)(frames)
-    backend.close()
-    found = _run(graph, luma_NHW, vividness=backend.network.vividness)
+    expected, vividness = processor_colors(luma_NHW, model, fusion.space)
+    found = _run(graph, luma_NHW, vividness=vividness)
     if fusion.layout == "nv12":
         found = np.moveaxis(found, -1, 1)
-    expected = np.array([frame.chroma for frame in colored], np.float32)
-    cb, cr = np.abs(found - expected).mean((0, 2, 3))
+    cb, cr = np.abs(found.astype(np.float32) - expected).mean((0, 2, 3))
     if not max(cb, cr) <= TOLERANCE:
         raise BackendError(
             f"{model}: in {fusion.precision} its Cb and Cr differ from the processor's by {cb:.2f} and {cr:.2f} codes "
             f"on average, {TOLERANCE} are allowed: export it in fp32"
         )
     return float(cb), float(cr)
+
+
+def processor_colors(luma_NHW: Planes, model: Path, space: ColorSpace) -> tuple[Planes, float]:
+    """Color planes as the program does on a processor: Cb, Cr (N,2,ceil(H/2),ceil(W/2)), and the vividness it used."""
+    height, width = luma_NHW.shape[1:]
+    nothing = np.full((-(-height // 2), -(-width // 2)), neutral(space), np.uint8)
+    frames = [Frame("test", n, luma, (nothing, nothing), space, 0.0) for n, luma in enumerate(luma_NHW)]
+    backend = open_backend("onnx", model)  # on a processor whatever else there is
+    colored = Colorizer(backend, when_colored="replace", every=1)(frames)
+    backend.close()
+    return np.array([frame.chroma for frame in colored], np.uint8), backend.network.vividness
 
 
 def scenes(count: int, height: int, width: int, space: ColorSpace) -> Planes:

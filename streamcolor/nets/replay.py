@@ -12,14 +12,14 @@ Capture: TypeAlias = Callable[[Callable[[], Outputs]], tuple[Outputs, Callable[[
 
 def captured(run: Callable[[], Outputs]) -> tuple[Outputs, Callable[[], None]]:
     """Return the outputs of `run`, as yet empty, and what fills them again and again: a CUDA graph."""
-    stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+    stream, graph = torch.cuda.Stream(), torch.cuda.CUDAGraph()  # type: ignore[no-untyped-call]
     stream.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(stream):
-        run()  # the first time chooses kernels and allocates, which a graph cannot hold
-    torch.cuda.current_stream().wait_stream(stream)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, capture_error_mode="thread_local"):  # other threads use the GPU meanwhile
-        outputs = run()
+    with torch.backends.cudnn.flags(enabled=True, benchmark=True):
+        with torch.cuda.stream(stream):
+            run()  # tries kernels and allocates, which a graph cannot hold
+        torch.cuda.current_stream().wait_stream(stream)
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"):  # other threads use the GPU meanwhile
+            outputs = run()
     return outputs, graph.replay
 
 
