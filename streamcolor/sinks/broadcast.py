@@ -27,7 +27,8 @@ from streamcolor.sinks.live_encoder import TICKS, Encoded, LiveEncoder, check_co
 from streamcolor.sinks.outlet import Outlet, OutletState
 from streamcolor.worker import Worker
 
-SILENCE = 0.8  # seconds without a picture after which the card is shown; of slow cameras, three pictures
+SILENCE = 0.8  # seconds without a picture after which the card is shown; of slow cameras, three pictures,
+SLOWEST = 5.0  # but no more than this
 CARD_EVERY = 0.2  # seconds
 CLOSING = 1.8  # seconds that outlets have for writing their ends
 _LOOK_EVERY = 0.1  # seconds between looks at the clock
@@ -176,7 +177,7 @@ class Broadcast:
     def _open(self, info: StreamInfo) -> None:
         self._axis.begin_session()
         self._info = info
-        self._patience = max(SILENCE, 3 / float(info.rate)) if info.rate > 0 else SILENCE
+        self._be_patient(1 / float(info.rate) if info.rate > 0 else 0.0)
         self._nominal = round(TICKS / info.rate) if info.rate > 0 else TICKS // 25
         if self._encoder is None or not self._encoder.fits(info):
             encoder = self._make_encoder(info)
@@ -190,10 +191,16 @@ class Broadcast:
             if self._axis.moved is not None:  # sound of before the first picture has no place yet
                 self._send(encoder.carry(item, Fraction(self._axis.moved)))
             return
+        if self._axis.moved is not None:  # cameras need not tell the truth about their rate
+            self._be_patient(now - self._seen)
         pts = self._axis.place(float(item.pts * self._info.time_base), now)
         self._seen = now
         self._frames += 1
         self._send(encoder.encode(item, pts, self._nominal))
+
+    def _be_patient(self, interval: float) -> None:
+        """Take a camera for lost only when three pictures are missing."""
+        self._patience = max(SILENCE, min(3 * interval, SLOWEST))
 
     def _show_card(self) -> None:
         now, encoder = self._clock(), self._encoder

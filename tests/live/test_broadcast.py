@@ -221,6 +221,23 @@ class TestCard:
         clock.now += 2
         wait_until(lambda: broadcast.snapshot().cards == 1)
 
+    def test_nor_one_that_is_slower_than_it_says(self, make, clock):
+        broadcast = make()
+        info = live_info()  # "25 a second"
+        sink = broadcast.make_sink()
+        sink.open(info)
+        at_first = None
+        for index in range(6):
+            sink.write(drawn(info, index, pts=round(clock.now * TICKS)))
+            if index == 1:
+                at_first = broadcast.snapshot().cards
+            clock.now += 1
+            for _ in range(2):  # the encoder looks at the clock in between
+                broadcast.subscribe().close()
+        assert broadcast.snapshot().cards == at_first <= 1
+        clock.now += 5
+        wait_until(lambda: broadcast.snapshot().cards > at_first)
+
     def test_the_camera_comes_back_without_a_new_stream(self, make, clock):
         broadcast = make()
         viewer = broadcast.subscribe()
