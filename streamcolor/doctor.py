@@ -10,7 +10,7 @@ import numpy as np
 from streamcolor.backends import BACKENDS, default_threads, known_models, open_backend
 from streamcolor.errors import StreamcolorError
 
-PACKAGES = ("av", "numpy", "opencv-python-headless", "openvino", "onnxruntime", "torch", "tensorrt")
+PACKAGES = ("av", "numpy", "opencv-python-headless", "openvino", "onnxruntime", "torch", "tensorrt", "tensorrt-rtx")
 
 
 def machine() -> str:
@@ -61,4 +61,4 @@ def _try(name: str) -> str:
         backend.close()
     except StreamcolorError as error:
         return str(error)
-    return f"works, {default_threads()} thread(s)"
+    return "works" if name == "tensorrt" else f"works, {default_threads()} thread(s)"

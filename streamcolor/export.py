@@ -12,7 +12,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from streamcolor.backends import find_model, open_backend
+from streamcolor.backends import SINGLE, find_model, open_backend, single_precision
 from streamcolor.backends.fused import Fusion, graph_of, network_of
 from streamcolor.color import code_range, neutral
 from streamcolor.colorizer import Colorizer
@@ -28,7 +28,6 @@ Watch: TypeAlias = Callable[[str, float], None]
 TOLERANCE: Final = 0.5  # codes that Cb and Cr may differ on average; rounding at two sizes alone makes 0.2
 PICTURES: Final = 3  # to compare on
 SUFFIXES: Final[dict[Target, str]] = {"onnx": ".onnx", "tensorrt": ".plan"}
-SINGLE: Final = "-fp32"  # what the file in single precision is called beside one in int8
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +56,7 @@ def export(
     """
     if len(batch) != 3 or not 0 < batch[0] <= batch[1] <= batch[2]:
         raise ConfigError(f"batch is {','.join(map(str, batch))}: give the fewest, the usual and the most: 1,16,64")
-    file = single_precision(find_model(model))
+    file = single_precision(network_of(find_model(model)))
     path = output or Path(f"{file.stem.removesuffix(SINGLE)}-{fusion}{SUFFIXES[to]}")
     partial = PartialFile(path, overwrite=overwrite)
     try:
@@ -72,16 +71,6 @@ def export(
     finally:
         partial.discard()
     return Exported(path, len(made), deviation)
-
-
-def single_precision(path: Path) -> Path:
-    """Return the file itself, or of one in int8 the one in single precision beside it; raises ConfigError."""
-    if network_of(path).precision != "int8":
-        return path
-    single = path.with_name(f"{path.stem}{SINGLE}{path.suffix}")
-    if not single.is_file():
-        raise ConfigError(f"{path} is rounded to int8 and {single.name} is not beside it: name a file that is not")
-    return single
 
 
 def compared(graph: bytes, model: Path, fusion: Fusion) -> tuple[float, float]:

@@ -93,6 +93,7 @@ class TestRun:
         done = invoke("run", "film.mkv", "out.mkv", "--codec", "ffv1")
         assert done.exit_code == 0
         assert done.stdout == ""
+        assert " runs the network toy (fp32), threads: " in done.stderr
         assert f"out.mkv: {FRAMES} frames in 0:0" in done.stderr
         assert len(read_frames(film.with_name("out.mkv"))) == FRAMES
 

@@ -9,6 +9,7 @@ from networks import write_network
 
 from streamcolor.backends import engines, known_models
 from streamcolor.backends.engines import Profile, build, load_tensorrt
+from streamcolor.backends.fused import Fusion, graph_of
 from streamcolor.errors import BackendError, ConfigError
 
 LIGHT = Profile((1, 1, 64, 128), (4, 1, 64, 128), (8, 1, 64, 128))
@@ -39,6 +40,14 @@ def test_the_shipped_network_becomes_an_engine_for_a_gpu_that_is_not_here(target
     onnx = known_models()["tiny-fp32"].read_bytes()
     plan = build(onnx, {"light": Profile((1, 1, 128, 256), (16, 1, 128, 256), (64, 1, 128, 256))}, targets=[target])
     assert len(plan) > 10_000_000
+
+
+@pytest.mark.parametrize("target", ["8.6", "8.9"])
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_the_whole_way_of_a_picture_becomes_an_engine_for_batches(precision, target):
+    graph = graph_of(known_models()["tiny-fp32"], Fusion(64, 48, precision=precision))
+    plan = build(graph, {"luma": Profile((1, 1, 48, 64), (4, 1, 48, 64), (8, 1, 48, 64))}, targets=[target])
+    assert len(plan) > {"fp32": 20_000_000, "fp16": 10_000_000}[precision]
 
 
 def test_one_engine_may_serve_several_gpus_and_any_gpu(toy):

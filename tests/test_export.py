@@ -12,11 +12,11 @@ from onnx import TensorProto, helper
 from typer.testing import CliRunner
 
 from streamcolor import export as exporting
-from streamcolor.backends import known_models
-from streamcolor.backends.fused import Fusion, fuse
+from streamcolor.backends import known_models, single_precision
+from streamcolor.backends.fused import Fusion, fuse, network_of
 from streamcolor.cli import app
 from streamcolor.errors import BackendError, ConfigError, SinkError
-from streamcolor.export import compared, export, scenes, single_precision
+from streamcolor.export import compared, export, scenes
 from streamcolor.frames import ColorSpace, Matrix
 from streamcolor.progress import steps
 
@@ -157,12 +157,12 @@ class TestBeforeAnythingIsWritten:
         assert {path.name for path in tmp_path.iterdir()} == names
 
     def test_a_rounded_network_gives_way_to_its_twin_in_single_precision(self, tmp_path):
-        assert single_precision(known_models()["tiny"]) == MODEL
-        assert single_precision(MODEL) == MODEL
+        assert single_precision(network_of(known_models()["tiny"])) == MODEL
+        assert single_precision(network_of(MODEL)) == MODEL
         alone = tmp_path / "mine.onnx"
         alone.write_bytes(known_models()["tiny"].read_bytes())
         with pytest.raises(ConfigError, match=r"mine-fp32\.onnx is not beside it"):
-            single_precision(alone)
+            single_precision(network_of(alone))
 
     @pytest.mark.parametrize("batch", [(1, 2), (0, 1, 2), (1, 8, 4)], ids=str)
     def test_batches_go_from_few_to_many(self, batch, tmp_path):

@@ -15,6 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final, Protocol
 
+from streamcolor.backends.gpu import why_no_cuda, why_no_gpu
 from streamcolor.color import Floats
 from streamcolor.errors import BackendError, ConfigError
 
@@ -22,6 +23,7 @@ log = logging.getLogger(__name__)
 
 INPUTS: Final = {"light": 4, "vividness": 1}  # how many dimensions each has
 OUTPUTS: Final = {"ab": 4, "confidence": 4}
+SINGLE: Final = "-fp32"  # ends the name of the file in single precision beside one in int8
 REDUCTION: Final = 4  # the colors' size is the light's divided by this
 
 
@@ -49,7 +51,7 @@ class Prediction:
 class Backend(Protocol):
     """One network, loaded and ready, on one kind of runtime."""
 
-    name: str  # "openvino" | "onnx" | "torch"
+    name: str  # one of BACKENDS
     network: Network
     batch: int  # how many pictures at once suit it
 
@@ -68,22 +70,28 @@ class Backend(Protocol):
 @dataclass(frozen=True, slots=True)
 class _Runtime:
     backend: str  # the class in this folder's module of its name
-    package: str  # what must be importable
+    packages: tuple[str, ...]  # what must be importable
     install: str  # the command that makes it so
+
+    def missing(self) -> str | None:
+        """Name the first package that is not installed."""
+        return next((name for name in self.packages if find_spec(name) is None), None)
 
 
 BACKENDS: Final[Mapping[str, _Runtime]] = {
-    "openvino": _Runtime("OpenVinoBackend", "openvino", "pip install openvino"),
-    "onnx": _Runtime("OnnxBackend", "onnxruntime", "pip install 'streamcolor[onnx]'"),
-    "torch": _Runtime("TorchBackend", "torch", "pip install 'streamcolor[train]'"),
+    "openvino": _Runtime("OpenVinoBackend", ("openvino",), "pip install openvino"),
+    "onnx": _Runtime("OnnxBackend", ("onnxruntime",), "pip install 'streamcolor[onnx]'"),
+    "torch": _Runtime("TorchBackend", ("torch", "onnx"), "pip install 'streamcolor[train]'"),
+    "tensorrt": _Runtime("TensorRTBackend", ("torch", "onnx"), "pip install 'streamcolor[tensorrt]'"),
 }
 
 
 def open_backend(name: str = "auto", model: str | Path = "tiny", *, threads: int | None = None) -> Backend:
     """Load a network: a name in `known_models()` or the path of an .onnx file.
 
-    `auto` takes the fastest runtime for this kind of processor that is installed; it chooses before the network is
-    loaded and never falls back afterwards. `threads` is at most how many cores the network keeps busy.
+    `auto` takes the fastest runtime for this machine that is installed: TensorRT or torch where there is a GPU that
+    they can use. It chooses before the network is loaded and never falls back afterwards. `threads` is at most how many
+    cores the network keeps busy.
     Raises ConfigError for an unknown name, BackendError for a file that cannot be used.
     """
     path = find_model(model)
@@ -91,8 +99,8 @@ def open_backend(name: str = "auto", model: str | Path = "tiny", *, threads: int
     if chosen not in BACKENDS:
         raise ConfigError(f"no backend {chosen!r}: choose auto, {', '.join(BACKENDS)}")
     runtime = BACKENDS[chosen]
-    if find_spec(runtime.package) is None:
-        raise ConfigError(f"backend {chosen} needs the package {runtime.package}: {runtime.install}")
+    if missing := runtime.missing():
+        raise ConfigError(f"backend {chosen} needs the package {missing}: {runtime.install}")
     count = threads or default_threads()
     try:
         module = import_module(f"streamcolor.backends.{chosen}_backend")
@@ -146,6 +154,17 @@ def described(path: Path, metadata: Mapping[str, str]) -> Network:
     )
 
 
+def single_precision(network: Network) -> Path:
+    """Return the network's file, or of one in int8 the one in single precision beside it; raises ConfigError."""
+    path = network.path
+    if network.precision != "int8":
+        return path
+    single = path.with_name(f"{path.stem}{SINGLE}{path.suffix}")
+    if not single.is_file():
+        raise ConfigError(f"{path} is rounded to int8 and {single.name} is not beside it: name a file that is not")
+    return single
+
+
 def check_contract(path: Path, inputs: Mapping[str, int], outputs: Mapping[str, int]) -> None:
     """Compare a file's tensors (name → dimensions) with the contract above; raises BackendError."""
     for kind, found, wanted in (("inputs", inputs, INPUTS), ("outputs", outputs, OUTPUTS)):
@@ -170,13 +189,29 @@ def one_line(error: Exception) -> str:
 
 
 def _fastest() -> str:
-    """Return OpenVINO on x86-64, where it is the fastest, and ONNX Runtime elsewhere, if installed."""
+    """Return what uses the GPU; without one OpenVINO on x86-64, where it is the fastest, and ONNX Runtime elsewhere."""
+    if not why_no_gpu() and (name := _on_gpu()):
+        return name
     x86 = platform.machine().lower() in ("x86_64", "amd64")
     wanted = ("openvino", "onnx") if x86 else ("onnx", "openvino")
     for name in wanted:
-        if find_spec(BACKENDS[name].package) is not None:
+        if BACKENDS[name].missing() is None:
             return name
     raise ConfigError(f"no backend is installed: {BACKENDS[wanted[0]].install}")
+
+
+def _on_gpu() -> str | None:
+    """Return TensorRT, or torch if that is not there, or nothing, having said why."""
+    if missing := BACKENDS["torch"].missing():
+        log.info("the GPU is not used: %s is not installed: %s", missing, BACKENDS["tensorrt"].install)
+        return None
+    if reason := why_no_cuda():
+        log.info("the GPU is not used: %s", reason)
+        return None
+    if reason := import_module("streamcolor.backends.engines").why_no_tensorrt():
+        log.info("TensorRT is not used: %s", reason)
+        return "torch"
+    return "tensorrt"
 
 
 def _either(names: Mapping[str, Path]) -> str:

@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import Any, Final, TypeAlias
 
 from streamcolor.backends import one_line
+from streamcolor.backends.gpu import gpu
 from streamcolor.errors import BackendError, ConfigError
 
 log = logging.getLogger(__name__)
@@ -136,17 +137,39 @@ def _strongly_typed(trt: Any) -> int:
     return 0 if flag is None else 1 << int(flag)
 
 
+def why_no_tensorrt() -> str:
+    """Return why TensorRT cannot run on the GPU of this machine; empty: it can. Raises ConfigError without a GPU."""
+    _, capability = gpu()
+    try:
+        return why_not_for(load_tensorrt(), capability)
+    except ConfigError as error:
+        return str(error)
+
+
+def why_not_for(trt: Any, capability: str) -> str:
+    """Return why this TensorRT does not run on GPUs of a compute capability; empty: it does, as far as it says."""
+    known = _capabilities(trt)
+    if not known or capability in known:
+        return ""
+    return f"{trt.__name__} knows the compute capabilities {', '.join(known)}, not {capability}"
+
+
+def _capabilities(trt: Any) -> dict[str, Any]:
+    """Return what tensorrt_rtx can be asked to build for, as "8.9" and TensorRT's own value; tensorrt: nothing."""
+    members = trt.ComputeCapability.__members__ if hasattr(trt, "ComputeCapability") else {}
+    return {f"{name[2:-1]}.{name[-1]}": value for name, value in members.items() if name.startswith("SM")}
+
+
 def _aim(trt: Any, config: Any, targets: Sequence[str]) -> None:
-    if not hasattr(trt, "ComputeCapability"):
+    known = _capabilities(trt)
+    if not known:
         raise ConfigError(f"{trt.__name__} builds for the GPU of this machine only: give no targets")
-    known = {name: value for name, value in trt.ComputeCapability.__members__.items() if name.startswith("SM")}
     config.num_compute_capabilities = len(targets)
     for index, target in enumerate(targets):
-        name = f"SM{target.replace('.', '')}"
-        if name not in known:
-            choices = ", ".join(f"{each[2:-1]}.{each[-1]}" for each in known)
+        if target not in known:
+            choices = ", ".join(known)
             raise ConfigError(f"{trt.__name__} builds for no compute capability {target!r}: choose {choices}")
-        config.set_compute_capability(known[name], index)
+        config.set_compute_capability(known[target], index)
 
 
 def _add_profiles(builder: Any, config: Any, profiles: Mapping[str, Profile], complaints: Complaints) -> None:

@@ -1,6 +1,8 @@
 """What all commands share: exit codes, errors in one line, a clean stop by signals."""
 
+import logging
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
@@ -55,6 +57,22 @@ def stopped_by_signals(work: Stoppable) -> Iterator[list[int]]:
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)
+
+
+@contextmanager
+def choices_said(*, quiet: bool) -> Iterator[None]:
+    """Show on standard error what backends say of themselves: which runs, why not another, that an engine is built."""
+    logger = logging.getLogger("streamcolor.backends")
+    before = logger.level
+    handler = logging.StreamHandler(sys.stderr)
+    if not quiet:
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from streamcolor.cli.outcomes import BY_SIGNAL, DAMAGED, OK, one_line_errors, stopped_by_signals
+from streamcolor.cli.outcomes import BY_SIGNAL, DAMAGED, OK, choices_said, one_line_errors, stopped_by_signals
 from streamcolor.errors import ConfigError
 
 if TYPE_CHECKING:  # what a command needs is imported when it runs: --help stays quick
@@ -31,8 +31,8 @@ def run(
         str, typer.Option(help="A shipped network (see `models`), or the path of an .onnx file.")
     ] = "tiny",
     backend: Annotated[
-        Literal["auto", "openvino", "onnx", "torch"],
-        typer.Option(help="What runs the network; auto: the fastest that is installed."),
+        Literal["auto", "openvino", "onnx", "torch", "tensorrt"],
+        typer.Option(help="What runs the network; auto: the fastest that is installed, on a GPU if there is one."),
     ] = "auto",
     codec: Annotated[
         str | None, typer.Option(help="FFmpeg's encoder, such as libx265.", show_default="by container: libx264, …")
@@ -117,7 +117,11 @@ def _run(settings: "Settings", *, quiet: bool, json: str | None) -> int:
     job = Job(settings)
     if json not in (None, "-"):
         check_report(json, settings.input, settings.output)
-    with stopped_by_signals(job) as signals, progress(sys.stderr, quiet=quiet) as show:
+    with (
+        choices_said(quiet=quiet),
+        stopped_by_signals(job) as signals,
+        progress(sys.stderr, quiet=quiet) as show,
+    ):
         report = job.run(show)
     if signals and not report.finished:
         typer.echo("stopped: the output is not kept", err=True)
