@@ -42,12 +42,16 @@ def test_the_shipped_network_becomes_an_engine_for_a_gpu_that_is_not_here(target
     assert len(plan) > 10_000_000
 
 
+@pytest.fixture(scope="module", params=["fp32", "fp16"])
+def whole_way(request):
+    """The graph from Y' to Cb and Cr; exporting it takes seconds."""
+    return graph_of(known_models()["tiny-fp32"], Fusion(64, 48, precision=request.param))
+
+
 @pytest.mark.parametrize("target", ["8.6", "8.9"])
-@pytest.mark.parametrize("precision", ["fp32", "fp16"])
-def test_the_whole_way_of_a_picture_becomes_an_engine_for_batches(precision, target):
-    graph = graph_of(known_models()["tiny-fp32"], Fusion(64, 48, precision=precision))
-    plan = build(graph, {"luma": Profile((1, 1, 48, 64), (4, 1, 48, 64), (8, 1, 48, 64))}, targets=[target])
-    assert len(plan) > {"fp32": 20_000_000, "fp16": 10_000_000}[precision]
+def test_the_whole_way_of_a_picture_becomes_an_engine_for_batches(whole_way, target):
+    plan = build(whole_way, {"luma": Profile((1, 1, 48, 64), (4, 1, 48, 64), (8, 1, 48, 64))}, targets=[target])
+    assert len(plan) > len(whole_way) * 0.9
 
 
 def test_one_engine_may_serve_several_gpus_and_any_gpu(toy):
