@@ -8,7 +8,10 @@ from importlib.metadata import PackageNotFoundError, version
 import numpy as np
 
 from streamcolor.backends import BACKENDS, default_threads, known_models, open_backend
+from streamcolor.backends.gpu import why_no_gpu
 from streamcolor.errors import StreamcolorError
+from streamcolor.sinks.encoders import why_not
+from streamcolor.sources.hwaccel import why_no_decoding
 
 PACKAGES = ("av", "numpy", "opencv-python-headless", "openvino", "onnxruntime", "torch", "tensorrt", "tensorrt-rtx")
 
@@ -27,6 +30,12 @@ def packages() -> dict[str, str]:
 def backends() -> dict[str, str]:
     """Run the smallest shipped network once on each backend: how it went, in a line that says "works" if it did."""
     return {name: _try(name) for name in BACKENDS}
+
+
+def hardware() -> dict[str, str]:
+    """Say whether video can be decoded and encoded on a GPU here."""
+    reasons = {"decoding (NVDEC)": why_no_decoding(), "encoding (h264_nvenc)": why_no_gpu() or why_not("h264_nvenc")}
+    return {what: reason or "works" for what, reason in reasons.items()}
 
 
 def figures(model: str) -> Iterator[tuple[str, str]]:

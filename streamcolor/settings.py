@@ -8,6 +8,7 @@ from streamcolor.backends import BACKENDS
 from streamcolor.colorizer import Every, Lightness, WhenColored, problems
 from streamcolor.errors import ConfigError
 from streamcolor.sources.deinterlace import Deinterlace
+from streamcolor.sources.hwaccel import Hwaccel
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Settings:
     vividness: float | None = None  # 0..1: from careful to bold; None: what suits the network
     when_colored: WhenColored = "keep"  # what happens to frames that are in color already
     deinterlace: Deinterlace = "auto"
+    hwaccel: Hwaccel = "auto"  # what decodes: a GPU that can be used, or the processor
     lightness: Lightness = "luma"  # what stays bit-exact: the Y' of the input, or (exact) its L*
     every: Every = "auto"  # predict when the picture changes, or every N-th frame
     overwrite: bool = False
@@ -39,7 +41,11 @@ class Settings:
             yield "no input"
         if not self.output:
             yield "no output"
-        for name, known in (("backend", ("auto", *BACKENDS)), ("deinterlace", get_args(Deinterlace))):
+        for name, known in (
+            ("backend", ("auto", *BACKENDS)),
+            ("deinterlace", get_args(Deinterlace)),
+            ("hwaccel", get_args(Hwaccel)),
+        ):
             if (value := getattr(self, name)) not in known:
                 yield f"{name} is {value!r}: choose {', '.join(known)}"
         if not 0 <= self.crf <= 63:

@@ -22,6 +22,7 @@ from streamcolor.sinks.synthetic import synthetic_color
 from streamcolor.sources import Source, SourceReport
 from streamcolor.sources.av_source import AvSource
 from streamcolor.sources.deinterlace import Deinterlace
+from streamcolor.sources.hwaccel import Hwaccel, decoder
 from streamcolor.sources.images import ImagesSource
 from streamcolor.urls import shown
 
@@ -41,6 +42,7 @@ def colorize(
     vividness: float | None = None,
     when_colored: WhenColored = "keep",
     deinterlace: Deinterlace = "auto",
+    hwaccel: Hwaccel = "auto",
     lightness: Lightness = "luma",
     every: Every = "auto",
     overwrite: bool = False,
@@ -63,6 +65,7 @@ def colorize(
         vividness=vividness,
         when_colored=when_colored,
         deinterlace=deinterlace,
+        hwaccel=hwaccel,
         lightness=lightness,
         every=every,
         overwrite=overwrite,
@@ -146,7 +149,7 @@ def open_source(settings: Settings, stream: str) -> Source:
     """Open the input as what it is: pictures, or whatever FFmpeg can read."""
     if reads_pictures(settings.input):
         return ImagesSource(stream, Path(settings.input))
-    return AvSource(stream, settings.input, deinterlace=settings.deinterlace)
+    return AvSource(stream, settings.input, deinterlace=settings.deinterlace, hwaccel=decoder(settings.hwaccel))
 
 
 def open_sink(settings: Settings, backend: Backend) -> Sink:

@@ -73,7 +73,7 @@ class TestHelp:
         run = typer.main.get_command(app).commands["run"]
         options = {option for parameter in run.params for option in parameter.opts}
         expected = """--model --backend --codec --crf --preset --saturation --vividness --when-colored --deinterlace
-            --lightness --every -y --overwrite --quiet --json"""
+            --hwaccel --lightness --every -y --overwrite --quiet --json"""
         assert set(expected.split()) <= options
 
     def test_the_exit_codes_and_examples_are_there(self):
@@ -128,6 +128,7 @@ class TestRun:
             "vividness": 0.25,
             "when_colored": "replace",
             "deinterlace": "on",
+            "hwaccel": "off",
             "lightness": "exact",
             "every": 3,
         }
@@ -251,7 +252,7 @@ class TestOtherCommands:
         assert "streamcolor" in done.stdout
         assert "av 18" in done.stdout
         assert "libx264" in done.stdout
-        for backend in ("openvino", "onnx", "torch"):
+        for backend in ("openvino", "onnx", "torch", "tensorrt", "decoding (NVDEC)", "encoding (h264_nvenc)"):
             assert f"{backend}: " in done.stdout
 
     def test_models_are_listed_with_what_they_weigh(self, invoke):

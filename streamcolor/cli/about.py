@@ -19,7 +19,7 @@ def models() -> None:
 
 
 def examine() -> None:
-    """Show versions, which backends work here and why others do not, and the known encoders."""
+    """Show versions, what works here and why the rest does not: backends, decoding on a GPU, encoders."""
     from streamcolor import doctor  # noqa: PLC0415
     from streamcolor.backends import known_models  # noqa: PLC0415
     from streamcolor.sinks.encoders import known_encoders  # noqa: PLC0415
@@ -31,5 +31,7 @@ def examine() -> None:
     backends = doctor.backends()
     for name, outcome in backends.items():
         typer.echo(f"backend    {name}: {outcome}")
+    for name, outcome in doctor.hardware().items():
+        typer.echo(f"hwaccel    {name}: {outcome}")
     if not any(outcome.startswith("works") for outcome in backends.values()):
         raise typer.Exit(FAILED)

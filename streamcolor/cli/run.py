@@ -51,6 +51,10 @@ def run(
     deinterlace: Annotated[
         Literal["auto", "on", "off"], typer.Option(help="Deinterlace with bwdif; auto: what is flagged as interlaced.")
     ] = "auto",
+    hwaccel: Annotated[
+        Literal["auto", "cuda", "off"],
+        typer.Option(help="Decode on an NVIDIA GPU; auto: if torch can use it too, and what it can decode."),
+    ] = "auto",
     lightness: Annotated[
         Literal["luma", "exact"],
         typer.Option(help="What stays as it is: Y' bit for bit (luma), or L* (exact)."),
@@ -101,6 +105,7 @@ def run(
             vividness=vividness,
             when_colored=when_colored,
             deinterlace=deinterlace,
+            hwaccel=hwaccel,
             lightness=lightness,
             every=frequency,
             overwrite=overwrite,

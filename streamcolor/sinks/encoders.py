@@ -70,6 +70,18 @@ def find_encoder(name: str) -> av.Codec:
     return codec
 
 
+def why_not(name: str) -> str:
+    """Return why a known encoder does not work on this machine; empty: it does. A small one is opened to see."""
+    try:
+        encoder: Any = av.CodecContext.create(name, "w")
+        encoder.width = encoder.height = 256
+        encoder.pix_fmt, encoder.time_base = "yuv420p", Fraction(1, 25)
+        encoder.open()
+    except (av.FFmpegError, UnknownCodecError) as error:
+        return f"FFmpeg cannot open it: {error}"
+    return ""
+
+
 def choose_layout(codec: av.Codec, info: StreamInfo, options: Mapping[str, str]) -> tuple[Layout, tuple[str, ...]]:
     """Choose the pixel format to encode, and warn if it is not the source's. Raises SinkError if nothing fits."""
     wanted = Layout("", info.space.depth, info.chroma_shift)

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias, cast
 import av
 import numpy as np
 from av import VideoFrame
+from av.codec.hwaccel import HWAccel
 from av.format import Flags
 from av.stream import Discard, Disposition, Stream
 from av.video.stream import VideoStream
@@ -46,12 +47,14 @@ class AvSource:
         threads: int = 2,
         options: Mapping[str, str] | None = None,
         timeout: float | None = 30.0,
+        hwaccel: HWAccel | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Open the input.
 
         `threads` decode several pictures at once; few, because the model and the encoder want the same cores.
-        `options` are FFmpeg's for this input; `timeout` is the longest wait for its next packet, in seconds.
+        `options` are FFmpeg's for this input; `timeout` is the longest wait for its next packet, in seconds; `hwaccel`
+        decodes instead of the processor.
         """
         self._name, self._url, self._clock = name, url, clock
         self._frames = self._undecodable = self._damaged = self._unreadable = 0
@@ -59,7 +62,7 @@ class AvSource:
         self._warnings: list[str] = []
         self._primers: dict[int, Packet] = {}
         with ExitStack() as stack:
-            self._container = open_input(name, url, options=options, timeout=timeout)
+            self._container = open_input(name, url, options=options, timeout=timeout, hwaccel=hwaccel)
             stack.callback(self._container.close)
             self._video, self._covers, self._copied = self._choose_streams()
             self._video.thread_count, self._video.thread_type = threads, "AUTO"

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import av
+from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 
 from streamcolor.errors import SourceError
@@ -12,7 +13,12 @@ from streamcolor.urls import hidden, shown
 
 
 def open_input(
-    name: str, url: str, *, options: Mapping[str, str] | None = None, timeout: float | None = None
+    name: str,
+    url: str,
+    *,
+    options: Mapping[str, str] | None = None,
+    timeout: float | None = None,
+    hwaccel: HWAccel | None = None,
 ) -> InputContainer:
     """Open a file, URL or device with FFmpeg; `timeout` is the longest wait for data, in seconds.
 
@@ -24,7 +30,11 @@ def open_input(
     # "file:" keeps FFmpeg from taking a name such as "12:30 gate.mkv" for a protocol.
     address = f"file:{url}" if local else url
     try:
-        return av.open(address, "r", options=dict(options or {}), timeout=timeout, metadata_errors="replace")
+        return av.open(
+            address, "r", options=dict(options or {}), timeout=timeout, metadata_errors="replace", hwaccel=hwaccel
+        )
+    except RuntimeError:  # how PyAV says it, if the processor must not take over
+        raise SourceError(f"{name}: the GPU cannot decode {shown(url)}: use hwaccel auto") from None
     except av.FFmpegError as error:
         why = _why(Path(url) if local else None, error)
         # Not "from error": a traceback would show FFmpeg's message, which quotes the whole URL.
