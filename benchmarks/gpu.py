@@ -263,7 +263,6 @@ def delay(bench: Bench) -> Iterator[Row]:
 def engine(bench: Bench, limits: Ceilings) -> Iterator[Row]:
     """Measure the whole way on TensorRT: colors, speed and delay."""
     from streamcolor.backends.engine_session import Gpu, Session  # noqa: PLC0415
-
     from streamcolor.backends.engines import Profile, build, load_tensorrt  # noqa: PLC0415
 
     height, width = bench.picture
