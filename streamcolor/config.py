@@ -15,10 +15,11 @@ from streamcolor.backends import BACKENDS
 from streamcolor.colorizer import Every, Lightness, WhenColored
 from streamcolor.documents import Key
 from streamcolor.errors import ConfigError
+from streamcolor.sources.deinterlace import Deinterlace
 from streamcolor.urls import shown
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")  # it stands in addresses, file names and metrics
-_OUTPUT = re.compile(r"[a-z][a-z0-9+.-]*://\S+|hls:.+|.*\.(?:mp4|mkv|mov|webm|ts)", re.IGNORECASE | re.DOTALL)
+_OUTPUT = re.compile(r"rtsps?://\S+|hls:.+|(?!.*://).*\.(?:mp4|mkv|mov|webm|ts)", re.IGNORECASE | re.DOTALL)
 
 
 def _as_list(value: object) -> object:
@@ -36,10 +37,11 @@ class Defaults(BaseModel):
     enabled: bool = Field(default=True, description="off: the camera stays in the file and is not opened")
     transport: Literal["tcp", "udp"] = Field(default="tcp", description="how RTSP carries the video")
     freeze: float = Field(default=3.0, ge=0.5, le=300, description="seconds without a picture until it is reopened")
+    deinterlace: Deinterlace = Field(default="auto", description="with bwdif; auto: what is flagged as interlaced")
     codec: str | None = Field(default=None, description="FFmpeg's encoder; the page needs H.264")
     crf: int = Field(default=23, ge=0, le=63, description="quality of the encoder: lower is better and larger")
     preset: str = Field(default="veryfast", min_length=1, description="speed of the encoder")
-    segment: float | None = Field(default=None, gt=0, description="seconds after which a file output is cut")
+    segment: float | None = Field(default=None, ge=1, description="seconds after which a file output is cut")
     saturation: float = Field(default=1.0, ge=0, le=4, description="strength of the colors; 1 as predicted")
     vividness: float | None = Field(default=None, ge=0, le=1, description="0 careful to 1 bold")
     when_colored: WhenColored = Field(default="keep", description="what happens to pictures that are in color already")
@@ -71,6 +73,8 @@ class Camera(Defaults):
     @classmethod
     def _are_outputs(cls, outputs: tuple[str, ...]) -> tuple[str, ...]:
         for output in outputs:
+            if outputs.count(output) > 1:
+                raise ValueError(f"{shown(output)!r} is there twice")
             if not _OUTPUT.fullmatch(output):
                 raise ValueError(f"{shown(output)!r} is no output: name rtsp://…, hls:FOLDER or a file like x.mkv")
         return outputs

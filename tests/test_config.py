@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamcolor import config, urls
+from streamcolor.backends import BACKENDS
 from streamcolor.config import Camera, Config, Defaults
 from streamcolor.errors import ConfigError
 
@@ -90,7 +91,7 @@ cameras:
 colors: true
 """
         assert mistakes(text) == [
-            "cameras.yaml:1: backend: choose auto, openvino, onnx, torch",
+            f"cameras.yaml:1: backend: choose auto, {', '.join(BACKENDS)}",
             "cameras.yaml:3: defaults.crf: Input should be less than or equal to 63",
             "cameras.yaml:5: cameras.gate: is there twice, again in line 10",
             "cameras.yaml:6: cameras.gate.url: ${NONE} is not set in the environment",
@@ -120,6 +121,9 @@ colors: true
             ("cameras:\n  a/b: {url: x}", "cameras.yaml:1: cameras: 'a/b' is no name: use up to 64 letters"),
             ("cameras:\n  a: {url: '-'}", "cameras.yaml:2: cameras.a.url: standard input is no camera"),
             ("cameras:\n  a: {url: ''}", "cameras.yaml:2: cameras.a.url: String should have at least 1 character"),
+            ("cameras:\n  a: {url: x, outputs: [a.ts, a.ts]}", "cameras.yaml:2: cameras.a.outputs: 'a.ts' is there"),
+            ("cameras:\n  a: {url: x, outputs: srt://h/a.ts}", "cameras.yaml:2: cameras.a.outputs: 'srt://h/a.ts'"),
+            ("cameras:\n  a: {url: x, outputs: '-'}", "cameras.yaml:2: cameras.a.outputs: '-' is no output"),
             ("cameras:\n  a: {url: x, freeze: .nan}", "cameras.yaml:2: cameras.a.freeze: Input should be a valid"),
             ("cameras:\n  a: {url: x, freeze: nan}", "cameras.yaml:2: cameras.a.freeze: Input should be a finite"),
             ("cameras:\n  a: {url: x, transport: sctp}", "cameras.yaml:2: cameras.a.transport: Input should be 'tcp'"),
@@ -178,8 +182,9 @@ cameras = st.builds(
     enabled=st.booleans(),
     transport=st.sampled_from(["tcp", "udp"]),
     freeze=st.floats(0.5, 300),
+    deinterlace=st.sampled_from(["auto", "on", "off"]),
     crf=st.integers(0, 63),
-    segment=st.none() | st.floats(0.1, 1e6),
+    segment=st.none() | st.floats(1, 1e6),
     vividness=st.none() | st.floats(0, 1),
     every=st.just("auto") | st.integers(1, 99),
 )

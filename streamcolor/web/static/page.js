@@ -50,7 +50,8 @@ class Tile {
     if (!wanted) return "–";
     let reached = 0;
     const place = recent.findIndex((count) => (reached += count) >= wanted);
-    return place < bounds.length ? `≤ ${Math.round(bounds[place] * 1000)} ms` : `> ${bounds.at(-1)} s`;
+    const words = (seconds) => (seconds < 1 ? `${Math.round(seconds * 1000)} ms` : `${seconds} s`);
+    return place < bounds.length ? `≤ ${words(bounds[place])}` : `> ${words(bounds.at(-1))}`;
   }
 
   // Only what can be seen is fetched: sixteen cameras on a phone would be a pity.
@@ -103,7 +104,7 @@ function showAll({ feeds, bounds }) {
   }
   chooseLarge();
   const live = feeds.filter((feed) => feed.state === "live").length;
-  summary.textContent = feeds.length ? `${live} of ${feeds.length} cameras live` : "no cameras yet";
+  summary.textContent = feeds.length ? `${live} of ${feeds.length} live` : "no cameras yet";
   summary.classList.remove("broken");
 }
 
