@@ -8,6 +8,12 @@ from streamcolor.sinks.images import PICTURE_SUFFIXES
 from streamcolor.sources.images import SUFFIXES
 from streamcolor.urls import shown
 
+_LIVE = re.compile(
+    r"-$|/dev/video\d+$|(?:rtsps?|rtmp[est]*|udp|rtp|srt)://"
+    # What cameras call their motion JPEG: videostream.cgi, /mjpg/video.mjpg, ?action=stream, …
+    r"|https?://[^?#]*(?:mjpe?g|/video(?:feed|_feed|stream)?(?:\.cgi)?/?(?:[?#]|$))|https?://.*[?&]action=stream",
+    re.IGNORECASE,
+)
 PROTOCOL = re.compile(r"[a-z][a-z0-9+.]+:", re.IGNORECASE)  # one letter is a drive, not a protocol
 
 
@@ -31,6 +37,11 @@ def check_report(report: str, source: str, target: str) -> None:
         raise ConfigError(f"cannot write the report {report}: its folder does not exist")
     if path.is_dir():
         raise ConfigError(f"cannot write the report {report}: it is a folder")
+
+
+def is_live(name: str) -> bool:
+    """Whether an input is a camera's: it has no end, and its newest picture is worth more than all older ones."""
+    return _LIVE.match(name) is not None
 
 
 def reads_pictures(name: str) -> bool:

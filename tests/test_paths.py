@@ -8,6 +8,7 @@ from streamcolor.errors import ConfigError, SourceError
 from streamcolor.paths import (
     check_paths,
     check_report,
+    is_live,
     local_path,
     plain,
     reads_pictures,
@@ -157,3 +158,33 @@ def test_a_file_may_be_named_as_ffmpeg_does(tmp_path, monkeypatch):
     assert plain("file:scan.png") == plain("file://scan.png") == "scan.png"
     (tmp_path / "file:scan.png").touch()
     assert plain("file:scan.png") == "file:scan.png"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "rtsp://gate/1",
+        "RTSPS://me:pw@gate:322/1",
+        "rtmp://gate/live/1",
+        "udp://239.0.0.1:1234",
+        "rtp://0.0.0.0:5004",
+        "srt://gate:9000?mode=caller",
+        "http://gate/mjpg/video.mjpg",
+        "http://gate/axis-cgi/mjpg/video.cgi?resolution=640x480",
+        "http://gate:8080/?action=stream",
+        "http://gate/video",
+        "http://gate/videostream.cgi?user=me&pwd=secret",
+        "/dev/video0",
+        "-",
+    ],
+)
+def test_a_camera_is_recognized_by_its_address(name):
+    assert is_live(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["film.mkv", "/films/rtsp.mkv", "https://example.org/film.mp4", "http://example.org/video.mp4", "pipe:0", "file:-"],
+)
+def test_a_film_is_not_taken_for_a_camera(name):
+    assert not is_live(name)

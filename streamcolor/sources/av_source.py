@@ -5,28 +5,28 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from fractions import Fraction
 from itertools import chain
-from typing import Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import av
 import numpy as np
 from av import VideoFrame
 from av.codec.hwaccel import HWAccel
 from av.format import Flags
-from av.stream import Discard, Disposition, Stream
-from av.video.stream import VideoStream
 
 from streamcolor.errors import SourceError, SourceLost
 from streamcolor.frames import Frame, Item, Passthrough, StreamInfo
 from streamcolor.sources import SourceReport
 from streamcolor.sources.deinterlace import Deinterlace, Deinterlacer
-from streamcolor.sources.opening import open_input, reason
+from streamcolor.sources.opening import choose_streams, open_input, reason
 from streamcolor.sources.pixels import Normalizer, has_alpha
 from streamcolor.sources.timing import Coverage, Splices, Timeline
 from streamcolor.urls import shown
 
+if TYPE_CHECKING:
+    from av.stream import Stream
+
 Packet: TypeAlias = "av.Packet[Stream]"  # generic in the stubs only
 
-_PICTURE = Disposition.attached_pic | Disposition.timed_thumbnails
 _DISCONTINUOUS = cast("int", Flags.ts_discont.value)  # formats in which times may start anew
 _GIVE_UP = 100  # unreadable packets in a row: what follows is not the film any more
 
@@ -64,7 +64,11 @@ class AvSource:
         with ExitStack() as stack:
             self._container = open_input(name, url, options=options, timeout=timeout, hwaccel=hwaccel)
             stack.callback(self._container.close)
-            self._video, self._covers, self._copied = self._choose_streams()
+            chosen = choose_streams(name, url, self._container)
+            self._video, self._covers, self._copied = chosen.film, chosen.covers, chosen.copied
+            self._warnings += [
+                f"video stream {other.index} is left out: only one is colored" for other in chosen.left_out
+            ]
             self._video.thread_count, self._video.thread_type = threads, "AUTO"
             self._time_base = Fraction(self._video.time_base or Fraction(1, 90_000))
             rate = self._video.average_rate or self._video.guessed_rate or 25
@@ -136,24 +140,6 @@ class AvSource:
             yield f"{self._timeline.made_up} frames had no usable time stamp and were given the next one"
         if self._deinterlace.too_small:
             yield "too small to be deinterlaced"
-
-    def _choose_streams(self) -> tuple[VideoStream, tuple[Stream, ...], tuple[Stream, ...]]:
-        """Tell the film from cover pictures and from streams whose packets are copied."""
-        streams = [stream for stream in self._container.streams if stream.discard != Discard.all]  # chapters' own track
-        videos = [stream for stream in self._container.streams.video if stream in streams]
-        covers = tuple(stream for stream in videos if stream.disposition & _PICTURE)
-        films = [stream for stream in videos if stream not in covers]
-        if not films:
-            kinds = ", ".join(sorted({stream.type for stream in streams if stream not in covers})) or "nothing"
-            raise SourceError(f"{self._name}: {shown(self._url)} has no video stream (it holds: {kinds})")
-        film = next((stream for stream in films if stream.disposition & Disposition.default), films[0])
-        if film.codec_context is None:
-            raise SourceError(f"{self._name}: this FFmpeg has no decoder for the video of {shown(self._url)}")
-        self._warnings += [
-            f"video stream {other.index} is left out: only one is colored" for other in films if other is not film
-        ]
-        copied = tuple(stream for stream in streams if stream.type in ("audio", "subtitle", "data"))
-        return film, covers, copied
 
     def _new_timeline(self) -> Timeline:
         codec = self._video.codec_context

@@ -77,6 +77,65 @@ class Splices:
         packet.dts = None if packet.dts is None else packet.dts + shift
 
 
+class Axis:
+    """Puts the times of a live stream on the monotonic clock, where those of all its sessions follow one another.
+
+    A camera counts from a new zero at every connection, so an output that goes on needs another clock than its own.
+    Arrival alone would do, but it jitters. So pictures keep the camera's spacing behind the earliest arrival that was
+    seen, which may creep later, since no two clocks run alike; where the camera's clock leaps, it starts anew.
+    """
+
+    time_base = Fraction(1, 90_000)
+    _CREEP = 0.001  # seconds a second; a bad clock is off by a tenth of that
+    _LEAP = 0.5  # seconds behind the earliest arrival that are no jitter
+    _APART = 2.0  # seconds between sound and picture, from where on they have no clock in common
+
+    def __init__(self, *, trusted: bool) -> None:
+        """`trusted`: the stream has times of its own; others are made up by FFmpeg."""
+        self._trusted = trusted
+        self._offset: float | None = None  # from the camera's clock to ours, in seconds
+        self._seen = 0.0  # when it was last looked at
+        self._own: dict[int, float] = {}  # the offset of sound that shares no clock with the pictures
+        self._last: dict[int, int] = {}  # the latest time of each stream, in its ticks
+
+    def picture(self, picture: VideoFrame, now: float) -> int:
+        """Return the place of a picture that arrived `now`, in ticks of `time_base`; always later than the last."""
+        moment = now
+        if self._trusted and picture.pts is not None and picture.time_base is not None:
+            at = _seconds(picture.pts, picture.time_base)
+            moment = at + self._anchor(now - at, now)
+        return self._rising(-1, round(moment / self.time_base))
+
+    def carry(self, packet: "Packet[Stream]", now: float) -> None:
+        """Move a packet of another stream that arrived `now` along with the pictures."""
+        base = packet.time_base
+        given = packet.pts if packet.dts is None else packet.dts
+        at = now if given is None or not self._trusted else _seconds(given, base) + self._offset_of(packet, given, now)
+        dts = self._rising(packet.stream_index, round(at / base))
+        packet.pts = dts if packet.pts is None or given is None else dts + packet.pts - given
+        packet.dts = dts
+
+    def _anchor(self, offset: float, now: float) -> float:
+        if self._offset is None or offset - self._offset > self._LEAP:
+            self._offset = offset
+        else:
+            self._offset = min(offset, self._offset + self._CREEP * (now - self._seen))
+        self._seen = now
+        return self._offset
+
+    def _offset_of(self, packet: "Packet[Stream]", given: int, now: float) -> float:
+        stream, offset = packet.stream_index, now - _seconds(given, packet.time_base)
+        if self._offset is not None and abs(offset - self._offset) < self._APART:
+            return self._offset
+        if abs(offset - self._own.get(stream, float("inf"))) > self._LEAP:
+            self._own[stream] = offset
+        return self._own[stream]
+
+    def _rising(self, stream: int, ticks: int) -> int:
+        self._last[stream] = max(ticks, self._last.get(stream, ticks - 1) + 1)
+        return self._last[stream]
+
+
 class Coverage:
     """Knows how far the packets of a file reached, and how far they should have."""
 
