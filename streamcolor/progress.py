@@ -1,5 +1,6 @@
 """A run as a person watches it: a bar on a terminal, a line now and then elsewhere, nothing when asked to be quiet."""
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,9 +8,11 @@ from typing import TextIO, TypeAlias
 
 from streamcolor.metrics import FeedCounts
 from streamcolor.report import clock_time
+from streamcolor.sinks.broadcast import BroadcastState
 
 Clock: TypeAlias = Callable[[], float]
 Show: TypeAlias = Callable[[FeedCounts], None]
+LiveShow: TypeAlias = Callable[[FeedCounts, BroadcastState], None]
 Step: TypeAlias = Callable[[str, float], None]
 
 LINE_EVERY = 5.0  # seconds between lines where there is no terminal
@@ -54,6 +57,39 @@ def status(counts: FeedCounts, elapsed: float) -> str:
     part = counts.done
     left = f", {clock_time(elapsed * (1 - part) / part)} left" if part and frames else ""
     return f"{frames}{of} frames, {fps:.1f} fps{left}"
+
+
+@contextmanager
+def live_status(stream: TextIO, *, level: int = logging.INFO) -> Iterator[LiveShow]:
+    """Log what changes on `stream`, and on a terminal keep a line below that says how it goes."""
+    below = stream.isatty() and level <= logging.INFO
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(logging.Formatter(("\r\x1b[2K" if below else "%(asctime)s ") + "%(message)s"))
+    logger = logging.getLogger("streamcolor")
+    logger.addHandler(handler)
+    logger.setLevel(level)
+    before = FeedCounts()
+
+    def show(counts: FeedCounts, state: BroadcastState) -> None:
+        nonlocal before
+        if below:
+            print(f"\r\x1b[2K{live_line(counts, before, state)}", end="", file=stream, flush=True)
+        before = counts
+
+    try:
+        yield show
+    finally:
+        logger.removeHandler(handler)
+        if below:
+            print("\r\x1b[2K", end="", file=stream, flush=True)
+
+
+def live_line(counts: FeedCounts, before: FeedCounts, state: BroadcastState) -> str:
+    """State, frames per second, drops, the delay since the snapshot `before`, and outputs that do not work."""
+    seen = sum(counts.delays.counts) - sum(before.delays.counts)
+    delay = f"{(counts.delays.total - before.delays.total) / seen * 1000:.0f} ms" if seen else "-"
+    trouble = "".join(f", {outlet.name}: {outlet.state}" for outlet in state.outlets if outlet.state != "open")
+    return f"{counts.state}, {counts.fps:.1f} fps, {counts.dropped} dropped, delay {delay}{trouble}"
 
 
 class _Lines:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from math import isfinite
 
 from streamcolor.metrics import Stage
 
@@ -41,13 +42,18 @@ class Report:
     def as_json(self) -> str:
         """One JSON object, indented, ending with a line break."""
         fields = asdict(self) | {"fps": self.fps, "colored": self.colored}
-        return json.dumps(_rounded(fields), indent=2, ensure_ascii=False) + "\n"
+        return as_json(fields)
 
     def summary(self) -> str:
         """One line for a person."""
         kept = f"; {self.kept} were in color already and kept it" if self.kept else ""
         time = f"{clock_time(self.seconds)} ({self.fps:.1f} fps, {self.model} on {self.backend})"
         return f"{self.output}: {counted(self.frames)} in {time}{kept}"
+
+
+def as_json(fields: Mapping[str, object]) -> str:
+    """Return one JSON object, indented, ending with a line break; times to the millisecond."""
+    return json.dumps(_rounded(fields), indent=2, ensure_ascii=False) + "\n"
 
 
 def counted(frames: int) -> str:
@@ -65,7 +71,7 @@ def clock_time(seconds: float) -> str:
 def _rounded(value: object) -> object:
     """Milliseconds are enough: no digits that mean nothing."""
     if isinstance(value, float):
-        return round(value, 3)
+        return round(value, 3) if isfinite(value) else None
     if isinstance(value, dict):
         return {key: _rounded(item) for key, item in value.items()}
     return value

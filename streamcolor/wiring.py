@@ -100,14 +100,7 @@ class Job:
 
     def _run(self, backend: Backend, watch: Watch | None, began: float) -> Report:
         settings = self._settings
-        colorizer = Colorizer(
-            backend,
-            saturation=settings.saturation,
-            vividness=settings.vividness,
-            when_colored=settings.when_colored,
-            lightness=settings.lightness,
-            every=settings.every,
-        )
+        colorizer = open_colorizer(settings, backend)
         name = Path(shown(settings.input)).name or "input"
         sink = open_sink(settings, backend)
         sources: list[Source] = []
@@ -143,6 +136,18 @@ class Job:
             stages={"read": counts.read, "color": counts.color, "write": counts.write},
             warnings=(*found.warnings, *sink.warnings),
         )
+
+
+def open_colorizer(settings: Settings, backend: Backend) -> Colorizer:
+    """Make what turns frames into colored frames."""
+    return Colorizer(
+        backend,
+        saturation=settings.saturation,
+        vividness=settings.vividness,
+        when_colored=settings.when_colored,
+        lightness=settings.lightness,
+        every=settings.every,
+    )
 
 
 def open_source(settings: Settings, stream: str) -> Source:

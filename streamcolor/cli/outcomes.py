@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import typer
@@ -27,7 +28,9 @@ EXIT_CODES = """[bold]Exit codes[/]
 
 3 done, but the input is damaged: the output holds what could be read, a warning says what is missing
 
-130 stopped by Ctrl-C, 143 by SIGTERM: nothing is left under the output's name"""
+130 stopped by Ctrl-C, 143 by SIGTERM: nothing is left under the output's name
+
+A camera has no end: to stop it, by Ctrl-C or SIGTERM, is 0, and its files are complete"""
 
 
 class Stoppable(Protocol):
@@ -83,3 +86,14 @@ def one_line_errors() -> Iterator[None]:
     except StreamcolorError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(USAGE if isinstance(error, ConfigError) else FAILED) from error
+
+
+def write_report(text: str, path: str) -> None:
+    """Write a report to a file or, for -, to standard output."""
+    if path == "-":
+        typer.echo(text, nl=False)
+        return
+    try:
+        Path(path).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"cannot write the report {path}: {error.strerror}; the output itself is done") from error

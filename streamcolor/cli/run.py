@@ -1,29 +1,37 @@
 """`streamcolor run`: colors one input."""
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from streamcolor.cli.outcomes import BY_SIGNAL, DAMAGED, OK, choices_said, one_line_errors, stopped_by_signals
+from streamcolor.cli.live import Camera, run_live
+from streamcolor.cli.outcomes import (
+    BY_SIGNAL,
+    DAMAGED,
+    OK,
+    choices_said,
+    one_line_errors,
+    stopped_by_signals,
+    write_report,
+)
 from streamcolor.errors import ConfigError
 
 if TYPE_CHECKING:  # what a command needs is imported when it runs: --help stays quick
     from streamcolor.colorizer import Every
-    from streamcolor.report import Report
     from streamcolor.settings import Settings
 
 
 def run(
     source: Annotated[
-        str, typer.Argument(metavar="INPUT", help="A video file or URL, a picture, or a folder of pictures.")
+        str, typer.Argument(metavar="INPUT", help="A video file or URL, a picture, a folder of pictures, or a camera.")
     ],
-    target: Annotated[
-        str,
+    targets: Annotated[
+        list[str],
         typer.Argument(
-            metavar="OUTPUT",
-            help="A file .mp4 .mkv .mov .webm .ts, a picture, a folder/ of pictures, or - for standard output.",
+            metavar="OUTPUT...",
+            help="A file .mp4 .mkv .mov .webm .ts, a picture, a folder/ of pictures, or - for standard output. "
+            "Of a camera any number: files, - (MPEG-TS), rtsp://… to publish, hls:FOLDER.",
         ),
     ],
     *,
@@ -37,7 +45,9 @@ def run(
     codec: Annotated[
         str | None, typer.Option(help="FFmpeg's encoder, such as libx265.", show_default="by container: libx264, …")
     ] = None,
-    crf: Annotated[int, typer.Option(help="Quality of the encoder: lower is better and larger.")] = 18,
+    crf: Annotated[
+        int | None, typer.Option(help="Quality of the encoder: lower is better and larger.", show_default="18, live 23")
+    ] = None,
     preset: Annotated[str, typer.Option(help="Speed of the encoder: ultrafast … veryslow.")] = "veryfast",
     saturation: Annotated[float, typer.Option(help="Strength of the colors: 0 gray, 1 as predicted, up to 4.")] = 1.0,
     vividness: Annotated[
@@ -66,6 +76,15 @@ def run(
             help="Predict when the picture changes, or every N-th frame (cuts always); 1: every frame.",
         ),
     ] = "auto",
+    live: Annotated[
+        bool | None,
+        typer.Option("--live/--no-live", help="Whether INPUT is a camera.", show_default="by its address"),
+    ] = None,
+    segment: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Live: begin a new file after 90s, 10m, 1h, …")
+    ] = None,
+    transport: Annotated[Literal["tcp", "udp"], typer.Option(help="Live: how RTSP carries the video.")] = "tcp",
+    freeze: Annotated[float, typer.Option(help="Live: seconds without a picture until it is opened again.")] = 3.0,
     overwrite: Annotated[bool, typer.Option("-y", "--overwrite", help="Overwrite the output if it exists.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
     json: Annotated[
@@ -77,6 +96,9 @@ def run(
 
     The output appears under its name when it is complete, and says in its metadata that its color is synthetic.
 
+    A camera is colored until Ctrl-C or SIGTERM, into as many outputs as are named, from one encode; it and servers
+    that publish it may go away and come back.
+
     [bold]Examples[/]
 
       streamcolor run film.mkv film-color.mkv
@@ -86,20 +108,26 @@ def run(
       streamcolor run gate.mp4 color.mp4 --crf 23 --saturation 0.8 --json report.json
 
       streamcolor run film.mp4 - | ffplay -
+
+      streamcolor run rtsp://user:pass@camera/stream rtsp://server/gate gate-%H%M.mp4 --segment 10m
     """
+    from streamcolor.paths import is_live  # noqa: PLC0415
     from streamcolor.settings import Settings  # noqa: PLC0415
 
-    if json == "-" and target == "-":
+    if json == "-" and "-" in targets:
         raise typer.BadParameter("standard output cannot hold both the video and the report", param_hint="--json")
     frequency = _every(every)
     with one_line_errors():
+        is_camera = is_live(source) if live is None else live
+        if len(targets) > 1 and not is_camera:
+            raise ConfigError("only a camera has several outputs: name one, or say --live")
         settings = Settings(
             source,
-            target,
+            targets[0],
             model=model,
             backend=backend,
             codec=codec,
-            crf=crf,
+            crf=crf if crf is not None else 23 if is_camera else 18,
             preset=preset,
             saturation=saturation,
             vividness=vividness,
@@ -110,6 +138,9 @@ def run(
             every=frequency,
             overwrite=overwrite,
         )
+        if is_camera:
+            camera = Camera(tuple(targets), segment=segment, transport=transport, freeze=freeze)
+            raise typer.Exit(run_live(settings, camera, quiet=quiet, json=json))
         raise typer.Exit(_run(settings, quiet=quiet, json=json))
 
 
@@ -136,18 +167,8 @@ def _run(settings: "Settings", *, quiet: bool, json: str | None) -> int:
             typer.echo(f"warning: {warning}", err=True)
         typer.echo(report.summary(), err=True)
     if json is not None:
-        _write_report(report, json)
+        write_report(report.as_json(), json)
     return OK if report.complete else DAMAGED
-
-
-def _write_report(report: "Report", path: str) -> None:
-    if path == "-":
-        typer.echo(report.as_json(), nl=False)
-        return
-    try:
-        Path(path).write_text(report.as_json(), encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"cannot write the report {path}: {error.strerror}; the output itself is done") from error
 
 
 def _every(text: str) -> "Every":
