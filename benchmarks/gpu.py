@@ -33,7 +33,7 @@ from streamcolor.backends.fused import Fusion, codes_of, fuse, graph_of
 from streamcolor.errors import StreamcolorError
 from streamcolor.export import processor_colors, scenes
 from streamcolor.frames import ColorSpace
-from streamcolor.nets.planes import PlanesColorizer, halved
+from streamcolor.nets.planes import PlanesColorizer, Sizes, halved
 from streamcolor.nets.rebuild import rebuild
 from streamcolor.nets.replay import captured
 
@@ -108,7 +108,7 @@ class Case:
 def cases(bench: Bench, precision: str) -> Iterator[Case]:
     """Give the whole way of a picture and the network alone, at the size it works at and in two classes of size."""
     height, width = bench.picture
-    works_at = fuse(MODEL, Fusion(width, height)).small
+    works_at = fuse(MODEL, Fusion(width, height)).sizes.small
     others = {} if bench.quick else {" (256 class)": (256, 256), " (512 class)": (512, 512)}
     vividness, saturation = torch.full((1,), 0.5, device=bench.device), torch.ones(1, device=bench.device)
     luma = torch.from_numpy(scenes(1, height, width, ColorSpace()))[None]
@@ -122,7 +122,7 @@ def cases(bench: Bench, precision: str) -> Iterator[Case]:
 def planes(bench: Bench, precision: str, small: tuple[int, int]) -> nn.Module:
     """Return the module that does the whole way of a picture, on the device."""
     half, codes = precision == "fp16", codes_of(ColorSpace())
-    return placed(bench, PlanesColorizer(rebuild(MODEL), picture=bench.picture, small=small, codes=codes, half=half))
+    return placed(bench, PlanesColorizer(rebuild(MODEL), Sizes(bench.picture, small), codes, half=half))
 
 
 def placed(bench: Bench, module: nn.Module) -> nn.Module:
@@ -162,7 +162,7 @@ def correctness(bench: Bench) -> Iterator[Row]:
     expected, vividness = processor_colors(luma, MODEL, ColorSpace())
     settings = torch.tensor([vividness], device=bench.device), torch.ones(1, device=bench.device)
     for precision in ("fp32", "fp16"):
-        module = planes(bench, precision, fuse(MODEL, Fusion(width, height)).small)
+        module = planes(bench, precision, fuse(MODEL, Fusion(width, height)).sizes.small)
         for way in bench.ways:
             made = runner(module, (torch.from_numpy(luma)[:, None].to(bench.device), *settings), way)()
             yield {"what": "torch", "precision": precision, "way": way, **difference(made.cpu().numpy(), expected)}

@@ -22,6 +22,7 @@ from streamcolor.progress import steps
 
 MODEL = known_models()["tiny-fp32"]
 ODD = Fusion(131, 97, ColorSpace(Matrix.BT601, full_range=True))
+INT8 = Fusion(111, 90, precision="int8", layout="nv12")
 NV12 = Fusion(256, 128, precision="fp32", layout="nv12")
 
 
@@ -37,6 +38,11 @@ def made(fusion, tmp_path_factory):
     done = export("tiny", fusion, output=path, watch=lambda *told: seen.append(told))
     assert [what for what, _ in seen] == ["exporting the graph", "comparing it with the processor"]
     return done
+
+
+@pytest.fixture(scope="module")
+def rounded(tmp_path_factory):
+    return export("tiny", INT8, output=tmp_path_factory.mktemp("int8") / "graph.onnx")
 
 
 def run(path, luma_NHW, *, vividness=0.5, saturation=1.0):
@@ -112,6 +118,44 @@ class TestAGraph:
         assert [part for what, part in seen if what == "building the engine"][-1] == 1
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+class TestIntegers:
+    def test_it_colors_as_the_processor_does_in_int8(self, rounded):
+        assert 0 < max(rounded.deviation) <= 1.0
+        assert rounded.bytes < 7e6
+
+    def test_one_file_takes_one_picture_and_three(self, rounded):
+        luma = scenes(3, INT8.height, INT8.width, INT8.space)
+        together, alone = run(rounded.path, luma), run(rounded.path, luma[1:2])
+        assert together.shape == (3, -(-INT8.height // 2), -(-INT8.width // 2), 2)
+        assert np.abs(together[1:2].astype(int) - alone).max() <= 1
+        assert (run(rounded.path, luma, saturation=0.0) == 128).all()
+
+    def test_its_first_and_last_steps_are_what_tensorrt_asks_for(self, rounded):
+        graph = onnx.load(rounded.path).graph
+        assert [node.op_type for node in graph.node if "luma" in node.input] == ["Cast"]
+        assert [node.op_type for node in graph.node if "chroma" in node.output] == ["Cast"]
+        assert [each.name for each in graph.input] == ["luma", "vividness", "saturation"]
+        assert [each.name for each in graph.output] == ["chroma"]
+
+    def test_it_says_what_it_is(self, rounded):
+        card = {entry.key: entry.value for entry in onnx.load(rounded.path).metadata_props}
+        assert (card["precision"], card["layout"], card["name"]) == ("int8", "nv12", "tiny")
+        assert b"site-packages" not in rounded.path.read_bytes()
+
+    def test_tensorrt_builds_it(self, rounded, tmp_path, monkeypatch):
+        pytest.importorskip("tensorrt_rtx")
+        monkeypatch.setattr(exporting, "graph_of", lambda *_: rounded.path.read_bytes())
+        assert export("tiny", INT8, to="tensorrt", batch=(1, 1, 2), output=tmp_path / "graph.plan").bytes > 5_000_000
+
+    def test_it_needs_a_calibrated_network_and_is_nothing_for_torch(self, tmp_path):
+        with pytest.raises(ConfigError, match=r"tiny-fp32\.onnx is not calibrated for int8: export it in fp16"):
+            export("tiny-fp32", INT8, output=tmp_path / "a.onnx")
+        with pytest.raises(ConfigError, match="int8 is for an exported graph"):
+            fuse(MODEL, INT8)
+
+
 class TestBeforeAnythingIsWritten:
     def test_a_graph_that_colors_otherwise_is_refused(self, tmp_path, monkeypatch):
         monkeypatch.setattr(exporting, "graph_of", lambda _, fusion: constant(90, fusion))
@@ -173,7 +217,7 @@ class TestBeforeAnythingIsWritten:
 @pytest.mark.parametrize(
     ("wishes", "complaint"),
     [
-        ({"precision": "int8"}, "precision is 'int8': choose"),
+        ({"precision": "fp8"}, "precision is 'fp8': choose fp32, fp16, int8"),
         ({"layout": "packed"}, "layout is 'packed': choose planar, nv12"),
         ({"width": 1}, "1x97: a side may be 2 to 16384"),
         ({"height": 20000}, "131x20000"),

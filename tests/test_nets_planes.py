@@ -18,7 +18,7 @@ from streamcolor.colorizer import Colorizer
 from streamcolor.export import scenes
 from streamcolor.frames import ColorSpace, Frame, Matrix
 from streamcolor.nets.autoencoder import Predictor
-from streamcolor.nets.planes import PlanesColorizer, halved
+from streamcolor.nets.planes import PlanesColorizer, Sizes, halved
 
 PIXELS = 32 * 64
 SPACES = [ColorSpace(matrix, full_range=full) for matrix in Matrix for full in (False, True)]
@@ -51,7 +51,7 @@ class TorchHere:
 def fused(size, space, **keywords):
     height, width = size
     across, down = network_size(width, height, pixels=PIXELS, stride=SMALL.stride)
-    module = PlanesColorizer(Vivid(), picture=size, small=(down, across), codes=codes_of(space), **keywords)
+    module = PlanesColorizer(Vivid(), Sizes(size, (down, across)), codes_of(space), **keywords)
     return module.eval()
 
 

@@ -7,6 +7,7 @@ and `saturation` float32 (1,). Output: `chroma` uint8 (N,2,ceil(H/2),ceil(W/2)),
 
 import logging
 import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias, get_args
@@ -14,21 +15,23 @@ from typing import Any, Final, Literal, TypeAlias, get_args
 import onnx
 import torch
 from numpy.typing import NDArray
+from onnx import compose
+from torch import Tensor, nn
 
-from streamcolor.backends import Network, described
+from streamcolor.backends import REDUCTION, Network, described
+from streamcolor.backends.integers import symmetric
 from streamcolor.chroma import network_size
 from streamcolor.color import RGB_FROM_RELATIVE_XYZ, code_range, codes_from_rgb
 from streamcolor.errors import ConfigError
 from streamcolor.frames import ColorSpace
-from streamcolor.nets.planes import Codes, PlanesColorizer, Row
+from streamcolor.nets.planes import Codes, PlanesColorizer, Reading, Row, Sizes, Writing
 from streamcolor.nets.rebuild import card_of, read, rebuild
 
-Precision: TypeAlias = Literal["fp32", "fp16"]
+Precision: TypeAlias = Literal["fp32", "fp16", "int8"]
 Layout: TypeAlias = Literal["planar", "nv12"]
 """Cb and Cr as planes of their own, or in turn."""
 
-INPUTS: Final = ("luma", "vividness", "saturation")
-OUTPUT: Final = "chroma"
+OPSET: Final = 20  # of the shipped files: graphs that are joined must agree
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,24 +67,26 @@ class Fusion:
 
 
 def fuse(path: Path, fusion: Fusion) -> PlanesColorizer:
-    """Return the module for a network's file, on the processor, in eval mode. Raises BackendError."""
-    network = network_of(path)
-    width, height = network_size(fusion.width, fusion.height, pixels=network.pixels, stride=network.stride)
-    module = PlanesColorizer(
-        rebuild(path),
-        picture=(fusion.height, fusion.width),
-        small=(height, width),
-        codes=codes_of(fusion.space),
-        half=fusion.precision == "fp16",
-        interleaved=fusion.layout == "nv12",
-    )
-    return module.eval()
+    """Return the module for a network's file, on the processor, in eval mode.
+
+    BackendError: the file cannot be used; ConfigError: int8, in which torch does not compute.
+    """
+    if fusion.precision == "int8":
+        raise ConfigError("torch computes in fp32 or fp16: int8 is for an exported graph")
+    half, interleaved = fusion.precision == "fp16", fusion.layout == "nv12"
+    sizes, codes = sizes_of(network_of(path), fusion), codes_of(fusion.space)
+    return PlanesColorizer(rebuild(path), sizes, codes, half=half, interleaved=interleaved).eval()
 
 
 def graph_of(path: Path, fusion: Fusion) -> bytes:
-    """Return the same as an ONNX graph, which says in its metadata what it is. Raises BackendError."""
+    """Return the same as an ONNX graph, which says in its metadata what it is. Raises BackendError, ConfigError."""
     network = network_of(path)
-    model = exported(fuse(path, fusion))
+    if fusion.precision == "int8":
+        model = _joined(network, fusion)
+    else:
+        module = fuse(path, fusion)
+        luma = torch.zeros(2, 1, *module.sizes.picture, dtype=torch.uint8)
+        model = exported(module, {"luma": luma, "vividness": torch.ones(1), "saturation": torch.ones(1)}, ["chroma"])
     card = {
         "precision": fusion.precision,
         "size": f"{fusion.height}x{fusion.width}",
@@ -93,20 +98,46 @@ def graph_of(path: Path, fusion: Fusion) -> bytes:
     return bytes(model.SerializeToString())
 
 
-def exported(module: PlanesColorizer) -> onnx.ModelProto:
-    """Return the graph of a module, with a dynamic number of pictures."""
-    luma = torch.zeros(2, 1, *module.picture, dtype=torch.uint8)  # two: a batch of one is taken for a constant
+def _joined(network: Network, fusion: Fusion) -> onnx.ModelProto:
+    """Return the graph of a file in int8: its own nodes, between those that read and write planes in fp16."""
+    if network.precision != "int8":
+        raise ConfigError(f"{network.path} is not calibrated for int8: export it in fp16, or name a file that is")
+    sizes, codes = sizes_of(network, fusion), codes_of(fusion.space)
+    small = (2, 1, *(side // REDUCTION for side in sizes.small))
+    luma, light, ab = torch.zeros(2, 1, *sizes.picture, dtype=torch.uint8), torch.zeros(small), torch.zeros(small)
+    before = exported(Reading(sizes, codes, half=True), {"luma": luma}, ["light", "light_of_ab"])
+    after = exported(
+        Writing(sizes, codes, half=True, interleaved=fusion.layout == "nv12"),
+        {"ab": ab.repeat(1, 2, 1, 1), "light_of_ab": light, "saturation": torch.ones(1)},
+        ["chroma"],
+    )
+    middle = symmetric(read(network.path))
+    before, after = (
+        compose.add_prefix(model, f"{name}/", rename_inputs=False, rename_outputs=False)
+        for name, model in (("reading", before), ("writing", after))
+    )
+    joined = compose.merge_models(before, middle, [("light", "light")], outputs=["ab", "light_of_ab"])
+    return compose.merge_models(joined, after, [("ab", "ab"), ("light_of_ab", "light_of_ab")])
+
+
+def exported(module: nn.Module, inputs: Mapping[str, Tensor], outputs: Sequence[str]) -> onnx.ModelProto:
+    """Return the graph of a module, with a dynamic number of pictures wherever two are given.
+
+    (One would be taken for a constant.)
+    """
+    batch = torch.export.Dim("N")
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns of what it does not find installed
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's exporter uses what torch calls deprecated
         program = torch.onnx.export(
-            module,
-            (luma, torch.ones(1), torch.ones(1)),
+            module.eval(),
+            tuple(inputs.values()),
             dynamo=True,
             verbose=False,
-            input_names=INPUTS,
-            output_names=[OUTPUT],
-            dynamic_shapes=({0: torch.export.Dim("N")}, None, None),
+            opset_version=OPSET,
+            input_names=list(inputs),
+            output_names=outputs,
+            dynamic_shapes=tuple({0: batch} if len(each) == 2 else None for each in inputs.values()),
         )
     assert program is not None
     model = program.model_proto  # made anew each time it is asked for
@@ -124,6 +155,12 @@ def forget_origin(model: onnx.ModelProto) -> None:
 def network_of(path: Path) -> Network:
     """Return what a network's file says about itself; raises BackendError."""
     return described(path, card_of(read(path)))
+
+
+def sizes_of(network: Network, fusion: Fusion) -> Sizes:
+    """Return the sizes of planes and of what a network makes of them."""
+    width, height = network_size(fusion.width, fusion.height, pixels=network.pixels, stride=network.stride)
+    return Sizes(picture=(fusion.height, fusion.width), small=(height, width))
 
 
 def codes_of(space: ColorSpace) -> Codes:

@@ -25,7 +25,7 @@ def export(
         ),
     ] = "onnx",
     precision: Annotated[
-        Literal["fp32", "fp16"], typer.Option(help="Of the network's arithmetic and of full-size planes.")
+        Literal["fp32", "fp16", "int8"], typer.Option(help="Of the network's arithmetic and of full-size planes.")
     ] = "fp16",
     batch: Annotated[
         str,

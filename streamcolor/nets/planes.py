@@ -31,6 +31,75 @@ class Codes:
     rgb: Sequence[Row]  # (3, 3): linear R, G, B from X, Y, Z where white is (1, 1, 1)
 
 
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Heights and widths, all constants of the graph."""
+
+    picture: tuple[int, int]  # H, W
+    small: tuple[int, int]  # h, w
+
+    @property
+    def chroma(self) -> tuple[int, int]:
+        """Return the size of the chroma planes of 4:2:0: C, D."""
+        height, width = self.picture
+        return -(-height // 2), -(-width // 2)
+
+
+class Reading(nn.Module):
+    """Planes of Y' to L*, at the network's size and at that of its colors."""
+
+    def __init__(self, sizes: Sizes, codes: Codes, *, half: bool) -> None:
+        super().__init__()
+        self._small, self._codes = sizes.small, codes
+        self._pool = [_halvings(size, small) for size, small in zip(sizes.picture, sizes.small, strict=True)]
+        self._dtype = torch.float16 if half else torch.float32
+
+    def forward(self, luma_N1HW: Tensor) -> tuple[Tensor, Tensor]:
+        """Codes, uint8 (N,1,H,W) → L* in fp32, (N,1,h,w) and (N,1,h/4,w/4).
+
+        Averaged over powers of two, then bilinear the rest of the way.
+        """
+        codes = functional.avg_pool2d(luma_N1HW.to(self._dtype), self._pool)
+        if codes.shape[2:] != self._small:
+            codes = functional.interpolate(codes, self._small, mode="bilinear")
+        return self._light(codes), self._light(functional.avg_pool2d(codes, REDUCTION))
+
+    def _light(self, codes: Tensor) -> Tensor:
+        """Return L* of the gray of luma codes: sRGB (IEC 61966-2-1), then CIE 15."""
+        value = ((codes.float() - self._codes.black) / self._codes.span).clamp(0, 1)
+        linear = torch.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
+        return torch.where(linear > _DELTA**3, 116 * linear ** (1 / 3) - 16, _KAPPA * linear)
+
+
+class Writing(nn.Module):
+    """L*, a, b to planes of Cb and Cr, clipped to the sRGB gamut."""
+
+    def __init__(self, sizes: Sizes, codes: Codes, *, half: bool, interleaved: bool) -> None:
+        super().__init__()
+        self._size, self._codes, self._interleaved = sizes.chroma, codes, interleaved
+        self._dtype = torch.float16 if half else torch.float32
+
+    def forward(self, ab_N2hw: Tensor, light_N1hw: Tensor, saturation_1: Tensor) -> Tensor:
+        """All fp32 → uint8 (N,2,C,D), interleaved (N,C,D,2)."""
+        small = self._chroma(light_N1hw, ab_N2hw * saturation_1).to(self._dtype)
+        chroma = functional.interpolate(small, self._size, mode="bilinear")
+        if self._interleaved:
+            chroma = chroma.permute(0, 2, 3, 1)
+        return chroma.round().to(torch.uint8)
+
+    def _chroma(self, light_N1hw: Tensor, ab_N2hw: Tensor) -> Tensor:
+        """Return the codes of Cb and Cr (N,2,h,w), not rounded.
+
+        Products are written out: a 1x1 convolution would be rounded to TF32, which costs half a code.
+        """
+        y = (light_N1hw + 16) / 116
+        a, b = ab_N2hw[:, :1], ab_N2hw[:, 1:]
+        xyz = [_cubed(y + a / 500), _cubed(y), _cubed(y - b / 200)]
+        rgb = [_srgb(_dot(row, xyz).clamp(0, 1)) for row in self._codes.rgb]
+        codes = [_dot(row, rgb) + self._codes.neutral for row in self._codes.chroma]
+        return torch.cat(codes, 1).clamp(0, 255)
+
+
 class PlanesColorizer(nn.Module):
     """The whole way of a picture: shrink, L*, network, chroma, enlarge.
 
@@ -41,64 +110,24 @@ class PlanesColorizer(nn.Module):
     """
 
     def __init__(
-        self,
-        predictor: Predictor,
-        *,
-        picture: tuple[int, int],
-        small: tuple[int, int],
-        codes: Codes,
-        half: bool = False,
-        interleaved: bool = False,
+        self, predictor: Predictor, sizes: Sizes, codes: Codes, *, half: bool = False, interleaved: bool = False
     ) -> None:
-        """`picture` (H, W), `small` (h, w); `half` changes `predictor`; `interleaved` is NV12's order of chroma."""
+        """`half` changes `predictor`; `interleaved` is NV12's order of chroma."""
         super().__init__()
+        self.sizes = sizes
+        self.reading = Reading(sizes, codes, half=half)
         self.predictor = halved(predictor) if half else predictor
-        self.picture, self.small = picture, small
-        self._dtype = torch.float16 if half else torch.float32
-        self._codes = codes
-        self._interleaved = interleaved
-        height, width = picture
-        self._chroma_size = -(-height // 2), -(-width // 2)
-        self._pool = _halvings(height, small[0]), _halvings(width, small[1])
+        self.writing = Writing(sizes, codes, half=half, interleaved=interleaved)
 
     def forward(self, luma_N1HW: Tensor, vividness_1: Tensor, saturation_1: Tensor) -> Tensor:
-        """Y' codes (N,1,H,W) → Cb, Cr codes (N,2,C,D), interleaved (N,C,D,2), all uint8.
+        """Y' codes uint8 (N,1,H,W) → Cb, Cr codes uint8 (N,2,C,D), interleaved (N,C,D,2).
 
         Vividness 0..1 and saturation, a factor, are float32 (1,).
         """
-        small_N1hw = self._shrunk(luma_N1HW)
-        ab_N2hw, _ = self.predictor(self._light(small_N1hw), vividness_1)
-        light_N1hw = self._light(functional.avg_pool2d(small_N1hw, REDUCTION))
-        chroma_N2hw = self._chroma(light_N1hw, ab_N2hw * saturation_1).to(self._dtype)
-        chroma_N2CD = functional.interpolate(chroma_N2hw, self._chroma_size, mode="bilinear")
-        if self._interleaved:
-            return chroma_N2CD.permute(0, 2, 3, 1).round().to(torch.uint8)
-        return chroma_N2CD.round().to(torch.uint8)
-
-    def _shrunk(self, luma_N1HW: Tensor) -> Tensor:
-        """Return the codes averaged over powers of two, then bilinear the rest of the way: (N,1,h,w)."""
-        codes = functional.avg_pool2d(luma_N1HW.to(self._dtype), self._pool)
-        if codes.shape[2:] == self.small:
-            return codes
-        return functional.interpolate(codes, self.small, mode="bilinear")
-
-    def _light(self, codes: Tensor) -> Tensor:
-        """Return L* of the gray of luma codes: sRGB (IEC 61966-2-1), then CIE 15, in fp32."""
-        value = ((codes.float() - self._codes.black) / self._codes.span).clamp(0, 1)
-        linear = torch.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
-        return torch.where(linear > _DELTA**3, 116 * linear ** (1 / 3) - 16, _KAPPA * linear)
-
-    def _chroma(self, light_N1hw: Tensor, ab_N2hw: Tensor) -> Tensor:
-        """Return the codes of Cb and Cr (N,2,h,w), clipped to the sRGB gamut, not rounded.
-
-        Products are written out: a 1x1 convolution would be rounded to TF32, which costs half a code.
-        """
-        y = (light_N1hw + 16) / 116
-        a, b = ab_N2hw[:, :1], ab_N2hw[:, 1:]
-        xyz = [_cubed(y + a / 500), _cubed(y), _cubed(y - b / 200)]
-        rgb = [_srgb(_dot(row, xyz).clamp(0, 1)) for row in self._codes.rgb]
-        codes = [_dot(row, rgb) + self._codes.neutral for row in self._codes.chroma]
-        return torch.cat(codes, 1).clamp(0, 255)
+        light_N1hw, light_of_ab = self.reading(luma_N1HW)
+        ab_N2hw, _ = self.predictor(light_N1hw, vividness_1)
+        chroma: Tensor = self.writing(ab_N2hw, light_of_ab, saturation_1)
+        return chroma
 
 
 class InHalf(nn.Module):
