@@ -6,9 +6,13 @@ Each document holds blocks `<!-- figures: NAME -->` … `<!-- /figures -->`; wha
 import json
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from growth_report import growth_charts, growth_table, peers_charts, peers_table, stages_table, table
+
+from streamcolor.bench.chart import Chart, svg
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = ("README.md", "docs/figures.md", "docs/adr/0001-runtime.md", "streamcolor/models/tiny.md")
@@ -19,12 +23,6 @@ def load(path: str) -> dict[str, Any]:
     """Read a committed result."""
     result: dict[str, Any] = json.loads((ROOT / path).read_text())
     return result
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Return a Markdown table; all columns but the first are numbers."""
-    lines = ["| " + " | ".join(head) + " |", "|---" + "|---:" * (len(head) - 1) + "|"]
-    return "\n".join(lines + ["| " + " | ".join(map(str, row)) + " |" for row in rows])
 
 
 def quality() -> str:
@@ -158,9 +156,40 @@ def machine() -> str:
     return f"{cpu}, Python {found['python']}, {packages}."
 
 
+def growth() -> str:
+    """Return how cost grows, with a chart."""
+    return _measured("growth", growth_table) + _chart("growth")
+
+
+def stages() -> str:
+    """Return what is done to pixels, and by Python."""
+    return _measured("stages", stages_table)
+
+
+def peers() -> str:
+    """Return other networks' cost, with a chart."""
+    return _measured("peers", peers_table) + _chart("peers")
+
+
+CHARTS: dict[str, Callable[[dict[str, Any]], list[Chart]]] = {"growth": growth_charts, "peers": peers_charts}
+
+
+def _measured(name: str, show: Callable[[dict[str, Any]], str]) -> str:
+    path = f"benchmarks/results/{name}.json"
+    return show(load(path)) if (ROOT / path).exists() else f"*Not measured on this version: `benchmarks/{name}.py`.*"
+
+
+def _chart(name: str) -> str:
+    measured = (ROOT / f"benchmarks/results/{name}.json").exists()
+    return f"\n\n![{name}](pictures/{name}.svg)" if measured else ""
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
     made.__name__: made
-    for made in (quality, quantization, every, speed, ratios, runtimes, memory, start, machine, summary)
+    for made in (
+        *(quality, quantization, every, speed, ratios, runtimes, memory, start, machine, summary),
+        *(growth, stages, peers),
+    )
 }
 
 
@@ -170,15 +199,15 @@ def rendered(text: str) -> str:
 
 
 def main() -> None:
-    """Write the documents, or with --check say which are not up to date."""
-    stale = []
-    for name in DOCUMENTS:
-        path = ROOT / name
-        text = path.read_text()
-        if rendered(text) != text:
-            stale.append(name)
-            if "--check" not in sys.argv:
-                path.write_text(rendered(text))
+    """Write the documents and charts, or with --check say which are not up to date."""
+    wanted = {name: rendered((ROOT / name).read_text()) for name in DOCUMENTS}
+    for name, draw in CHARTS.items():
+        result = f"benchmarks/results/{name}.json"
+        if (ROOT / result).exists():
+            wanted[f"docs/pictures/{name}.svg"] = svg(draw(load(result)))
+    stale = [name for name, text in wanted.items() if not (ROOT / name).exists() or (ROOT / name).read_text() != text]
+    for name in [] if "--check" in sys.argv else stale:
+        (ROOT / name).write_text(wanted[name])
     if "--check" in sys.argv and stale:
         sys.exit(f"not up to date: {', '.join(stale)}; run python benchmarks/report.py")
 
