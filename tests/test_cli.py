@@ -63,7 +63,7 @@ def program(*arguments, **keywords):
 class TestHelp:
     def test_every_command_and_every_option_is_explained(self):
         command = typer.main.get_command(app)
-        assert list(command.commands) == ["run", "export", "bench", "models", "doctor"]
+        assert list(command.commands) == ["run", "serve", "export", "bench", "models", "doctor"]
         for name, each in command.commands.items():
             assert each.help, name
             for parameter in each.params:

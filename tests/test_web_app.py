@@ -198,6 +198,12 @@ class TestMetrics:
         assert ("streamcolor_camera_fps", ("camera", "gate")) not in found
         assert ("streamcolor_camera_last_frame_age_seconds", ("camera", "yard")) not in found
 
+    def test_each_is_documented(self, client, request):
+        text = (request.config.rootpath / "docs" / "serve.md").read_text()
+        names = re.findall(r"^# TYPE streamcolor_camera_(\w+)", client.get("/metrics").text, re.MULTILINE)
+        assert len(names) == 10
+        assert [name for name in names if not re.search(rf"`{name}[`{{]", text)] == []
+
     def test_the_program_itself_is_measured(self, client):
         assert "process_resident_memory_bytes" in client.get("/metrics").text
 

@@ -10,6 +10,7 @@ from streamcolor.cli.bench import bench
 from streamcolor.cli.export import export
 from streamcolor.cli.outcomes import EXIT_CODES
 from streamcolor.cli.run import run
+from streamcolor.cli.serve import serve
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -38,6 +39,7 @@ def main(
 
 
 app.command(epilog=EXIT_CODES)(run)
+app.command()(serve)
 app.command(epilog=EXIT_CODES)(export)
 app.command(epilog=EXIT_CODES)(bench)
 app.command()(models)
