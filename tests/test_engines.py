@@ -1,6 +1,7 @@
 """TensorRT engines are built without a GPU: the real parser and the real builder of tensorrt_rtx, no fake."""
 
 import json
+import logging
 import subprocess
 import sys
 
@@ -184,6 +185,17 @@ def test_networks_are_strongly_typed_in_every_version():
     assert engines._strongly_typed(fake) == 0
     fake.NetworkDefinitionCreationFlag = type("Flag", (), {"STRONGLY_TYPED": 1})
     assert engines._strongly_typed(fake) == 2
+
+
+def test_warnings_are_for_people_and_what_is_raised_is_for_the_debugger(caplog):
+    complaints = engines.Complaints(FakeTensorRT())
+    with caplog.at_level(logging.DEBUG, "streamcolor"):
+        for severity, message in enumerate(["it broke", "it failed", "it is slow", "it began", "it looked"]):
+            complaints.logger.log(severity, message)
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.INFO] == [
+        "tensorrt: it is slow"
+    ]
+    assert str(complaints.error("no")) == "no: it broke; it failed"
 
 
 def test_an_error_is_told_once():

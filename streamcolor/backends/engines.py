@@ -27,13 +27,7 @@ Shape: TypeAlias = tuple[int, ...]
 Watch: TypeAlias = Callable[[float], None]
 """Told how much of a build is done, 0 to 1. It is called from C++ and must not raise."""
 
-_LEVELS: Final = (
-    logging.CRITICAL,
-    logging.ERROR,
-    logging.WARNING,
-    logging.DEBUG,
-    logging.DEBUG,
-)  # ILogger's severities
+_ERROR, _WARNING = 1, 2  # ILogger's severities; 0 is worse than an error
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +105,9 @@ class Complaints:
                 trt.ILogger.__init__(self)
 
             def log(self, severity: Any, message: str) -> None:
-                # TensorRT's error is what we raise: in the log it is a detail.
-                log.log(min(_LEVELS[int(severity)], logging.INFO), "%s: %s", trt.__name__, message)
-                if int(severity) <= 1:
+                level = logging.INFO if int(severity) == _WARNING else logging.DEBUG  # errors are raised
+                log.log(level, "%s: %s", trt.__name__, message)
+                if int(severity) <= _ERROR:
                     said.append(message)
 
         self.logger = Logger()
