@@ -1,5 +1,8 @@
 """Where a live stream may go: files, a folder for HLS, an RTSP server, standard output."""
 
+import errno
+import os
+import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -7,6 +10,7 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import TypeAlias
+from urllib.parse import urlsplit
 
 from streamcolor.errors import SinkError
 from streamcolor.sinks.containers import MUXERS, holds_codec, muxer_of, suffix_of
@@ -15,7 +19,8 @@ from streamcolor.urls import shown
 
 Target: TypeAlias = str | Pipe  # what FFmpeg opens, or writes to
 
-PATIENCE = 2.0  # seconds that a server may take to answer
+PATIENCE = 2.0  # seconds that a server may take to answer the first time
+_HURRY = 1.0  # seconds that it may take from then on
 _EVERY_PACKET = {"flush_packets": "1", "max_interleave_delta": "1"}  # out at once: FFmpeg would wait for silent sound
 # What makes a file playable after a kill: pieces of a second.
 _FRAGMENTS = {"movflags": "empty_moov+default_base_moof", "frag_duration": "1000000"}
@@ -28,7 +33,7 @@ _HLS = {
     # No end is written: after a restart the list goes on, and players that are watching go on with it.
     "hls_flags": "delete_segments+append_list+temp_file+omit_endlist+independent_segments+program_date_time",
 }
-_RTSP = {"rtsp_transport": "tcp", "timeout": str(round(PATIENCE * 1e6))}
+_RTSP = {"rtsp_transport": "tcp", "timeout": str(round(_HURRY * 1e6))}
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,8 @@ def destination(output: str, *, codec: str, segment: float | None = None, overwr
         playlist = partial(_playlist, Path(output.removeprefix("hls:")))
         return Destination(output, "hls", playlist, _EVERY_PACKET | _HLS)
     if output.startswith(("rtsp://", "rtsps://")):
-        return Destination(shown(output), "rtsp", lambda: output, _EVERY_PACKET | _RTSP, output)
+        server = _RtspServer(output)
+        return Destination(shown(output), "rtsp", server, _EVERY_PACKET | _RTSP, output)
     if "://" in output:
         raise SinkError(f"cannot write {shown(output)}: choose rtsp://…, hls:FOLDER, a file, or - for standard output")
     return _file(Path(output), codec, segment, overwrite=overwrite)
@@ -80,6 +86,30 @@ def _playlist(folder: Path) -> Target:
     with explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
     return str(folder / "stream.m3u8")
+
+
+class _RtspServer:
+    """Gives the address of a server when it answers.
+
+    PyAV keeps Python's global lock while FFmpeg connects, so all cameras would wait for a server that does not answer.
+    Hence FFmpeg is sent only to one that just did.
+    """
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self._url, self._bare = url, parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
+        self._secure = parts.scheme == "rtsps"
+        try:
+            self._place = (parts.hostname or "", parts.port or (322 if self._secure else 554))
+        except ValueError:  # whose message would quote what may be a part of the password
+            raise SinkError(f"cannot write {shown(url)}: its port is no number; is a / in the password? %2F") from None
+
+    def __call__(self) -> Target:
+        with socket.create_connection(self._place, PATIENCE) as connection:
+            connection.sendall(b"" if self._secure else f"OPTIONS {self._bare} RTSP/1.0\r\nCSeq: 1\r\n\r\n".encode())
+            if not self._secure and not connection.recv(1):
+                raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
+        return self._url
 
 
 class _Names:

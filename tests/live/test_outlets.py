@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 import av
 import pytest
 from clips import make_clip, read_packets
+from fakes import in_thread
 from feeding import Clock, decoded, feed, live_info, wait_until
 from sinks_feed import TAG, opened
 
@@ -280,6 +282,25 @@ class TestFaults:
         assert found.error == f"cannot write rtsp://***@127.0.0.1:{port}/gate?token=***: Connection refused"
         assert "s3cr" not in caplog.text + found.name + found.error
 
+    @pytest.mark.parametrize("answers", [b"", b"RTSP/1.0 200 OK\r\nCSeq: 1\r\n\r\n"])
+    def test_a_server_that_falls_silent_holds_up_nobody_for_long(self, make, clock, answers):
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            in_thread(answer_once, server, answers)
+            broadcast = make(f"rtsp://127.0.0.1:{server.getsockname()[1]}/gate")
+            feed(broadcast, clock, 1)
+            longest, looked = 0.0, time.monotonic()
+            while state(broadcast).state != "failed":
+                feed(broadcast, clock, 1, first=1)
+                now = time.monotonic()
+                longest, looked = max(longest, now - looked), now
+        assert "timed out" in state(broadcast).error or "Invalid data" in state(broadcast).error
+        assert longest < (1.6 if answers else 0.8)
+
+    def test_a_port_that_is_none_is_not_quoted(self):
+        with pytest.raises(SinkError, match=r"cannot write rtsp://\*\*\*@host/x: its port is no number") as raised:
+            destination("rtsp://user:s3/cret@host/x", codec="libx264")
+        assert "s3" not in str(raised.value)
+
     def test_a_full_disk_does_not_end_the_recording_for_good(self, make, clock):
         if not Path("/dev/full").exists():
             pytest.skip("no /dev/full")
@@ -302,6 +323,18 @@ class TestFaults:
             feed(broadcast, clock, 1000)
         with pytest.raises(ZeroDivisionError):
             broadcast.close()
+
+
+def answer_once(server, answers):
+    """Answer the first who asks, and nobody from then on."""
+    connections = []
+    while True:
+        try:
+            connections.append(server.accept()[0])
+        except OSError:
+            return
+        if len(connections) == 1:
+            connections[0].sendall(answers)
 
 
 class TestSound:
