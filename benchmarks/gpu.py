@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
@@ -44,12 +44,38 @@ MODEL = known_models()["tiny-fp32"]
 EXPECTED: Final = (ImportError, OSError, RuntimeError, StreamcolorError, subprocess.SubprocessError)
 OPTIONAL: Final = ("onnxscript", "tensorrt", "tensorrt_rtx", "triton", "av", "typer", "openvino")
 
-GOALS: Final = {
-    "correctness": "mean difference of Cb and Cr from the processor's at most 0.5 codes",
-    "throughput": "at least 20,000 pictures/s of 1080p from device memory with the shipped network, of_limit 0.6",
-    "delay": "at most 0.5 ms at batch 1",
-    "film": "limited by the codec: color_part below 0.05",
-}
+
+@dataclass(frozen=True)
+class Goal:
+    """A figure to reach: the best, or the worst, of a column of the rows of some sections."""
+
+    what: str
+    sections: tuple[str, ...]
+    column: str
+    choose: Callable[[list[float]], float]
+    reached: Callable[[float], bool]
+    whole_way: bool = False  # only of pictures of 1080p at the network's working size
+
+    def verdict(self, found: Mapping[str, Any]) -> Row:
+        """Return what was reached; nothing where nothing was measured."""
+        rows = [row for name in self.sections for row in found.get(name, {"rows": []})["rows"] if self.column in row]
+        if self.whole_way:
+            rows = [row for row in rows if ", network" in row["what"] and "class" not in row["what"]]
+        if not rows:
+            return {"what": self.what, "figure": "not measured", "reached": "-"}
+        figure = self.choose([row[self.column] for row in rows])
+        return {"what": self.what, "figure": figure, "reached": self.reached(figure)}
+
+
+FAST: Final = ("throughput", "compiled", "engine")
+GOALS: Final = (
+    Goal("Cb off by at most 0.5 codes", ("correctness", "engine"), "cb_codes", max, lambda codes: codes <= 0.5),
+    Goal("Cr off by at most 0.5 codes", ("correctness", "engine"), "cr_codes", max, lambda codes: codes <= 0.5),
+    Goal("20,000 pictures/s", FAST, "device_per_s", max, lambda rate: rate >= 20_000, whole_way=True),
+    Goal("60 % of the limit", FAST, "of_limit", max, lambda part: part >= 0.6, whole_way=True),
+    Goal("delay of 0.5 ms", ("delay", "engine"), "p50_ms", min, lambda time_taken: time_taken <= 0.5),
+    Goal("5 % of a film's time for color", ("film",), "color_part", min, lambda part: part < 0.05),
+)
 
 
 @dataclass(frozen=True)
@@ -146,13 +172,19 @@ def runner(module: Callable[..., Any], inputs: Sequence[Tensor], way: str) -> Ca
         if inputs[0].device.type == "cpu":
             return run
         run()
-    output, replay = captured(run)
+    return _Replay(run)
 
-    def replayed() -> Tensor:
-        replay()
-        return output
 
-    return replayed
+class _Replay:
+    """What `run` computes, as a CUDA graph; `run` is kept, because the graph reads the memory of its inputs."""
+
+    def __init__(self, run: Callable[[], Tensor]) -> None:
+        self._run = run
+        self._output, self._replay = captured(run)
+
+    def __call__(self) -> Tensor:
+        self._replay()
+        return self._output
 
 
 def correctness(bench: Bench) -> Iterator[Row]:
@@ -172,7 +204,7 @@ def difference(found: np.ndarray, expected: np.ndarray) -> Row:
     """Return by how many codes Cb and Cr differ."""
     each = np.abs(found.astype(np.float32) - expected)
     cb, cr = (float(value) for value in each.mean((0, 2, 3)))
-    return {"cb_codes": cb, "cr_codes": cr, "most_codes": float(each.max()), "reached": max(cb, cr) <= 0.5}
+    return {"cb_codes": cb, "cr_codes": cr, "most_codes": float(each.max())}
 
 
 def throughput(bench: Bench, limits: Ceilings) -> Iterator[Row]:
@@ -255,9 +287,7 @@ def delay(bench: Bench) -> Iterator[Row]:
                 ("host", through_host(bench, case, way, 1)),
             ):
                 found = delays(call, bench.device, count=count)
-                yield {"what": case.what, "precision": precision, "way": way, "from": memory, **found} | {
-                    "reached": found["p50_ms"] <= 0.5
-                }
+                yield {"what": case.what, "precision": precision, "way": way, "from": memory, **found}
 
 
 def engine(bench: Bench, limits: Ceilings) -> Iterator[Row]:
@@ -371,11 +401,11 @@ def sections(bench: Bench) -> Iterator[tuple[str, Callable[[], Iterator[Row]]]]:
 
 def measure(bench: Bench, out: Path) -> Row:
     """Go through all sections, print every row, and write what there is after every section."""
-    results: Row = {"machine": machine(bench.device), "goals": GOALS, "sections": {}}
+    results: Row = {"machine": machine(bench.device), "sections": {}, "goals": []}
     print(json.dumps(results["machine"]), flush=True)
     for name, rows in sections(bench):
         found = results["sections"][name] = {"rows": []}
-        print(f"\n{name}" + (f" (goal: {GOALS[name]})" if name in GOALS else ""), flush=True)
+        print(f"\n{name}", flush=True)
         try:
             for row in print_table(rows()):
                 found["rows"].append(row)
@@ -383,8 +413,12 @@ def measure(bench: Bench, out: Path) -> Row:
             found["error"] = f"{type(error).__name__}: {detail(error)}"
             print(f"  FAILED: {found['error']}", flush=True)
         found["late"] = bench.late()
+        results["goals"] = [goal.verdict(results["sections"]) for goal in GOALS]
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(json.dumps(rounded(results), indent=1) + "\n")
+    print("\ngoals" + (" (the time was up before all was measured)" if bench.late() else ""))
+    for _ in print_table(iter(results["goals"])):
+        pass
     return results
 
 

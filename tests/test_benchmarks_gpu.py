@@ -1,9 +1,11 @@
 """The proof on a GPU is a script that must not fail there for the first time: what it counts, and a run without one."""
 
+import gc
 import importlib
 import json
 import subprocess
 import sys
+import weakref
 
 import pytest
 import torch
@@ -14,6 +16,12 @@ from torch import nn
 def roofline(monkeypatch, request):
     monkeypatch.syspath_prepend(request.config.rootpath / "benchmarks")
     return importlib.import_module("roofline")
+
+
+@pytest.fixture
+def gpu(roofline):
+    del roofline  # it makes the folder importable
+    return importlib.import_module("gpu")
 
 
 class Halves(nn.Module):
@@ -67,18 +75,17 @@ def test_every_section_runs_without_a_gpu(request, tmp_path):
     found = json.loads(out.read_text())
     assert list(found["sections"])[:5] == ["correctness", "delay", "ceilings", "film", "throughput"]
     rows = {name: section["rows"] for name, section in found["sections"].items()}
-    assert [row["reached"] for row in rows["correctness"]] == [True, True]
+    assert [row["precision"] for row in rows["correctness"]] == ["fp32", "fp16"]
+    assert [goal["reached"] for goal in found["goals"]][:2] == [True, True]  # the colors are right; this is no GPU
+    assert {goal["figure"] for goal in found["goals"]}.isdisjoint({"not measured"})
     assert {row["batch"] for row in rows["throughput"]} == {1, 2}
     assert all(row["of_limit"] > 0 and row["gflop"] > 0.1 for row in rows["throughput"])
     assert rows["film"][0]["what"] == "plain transcode"
     assert 0 < rows["film"][1]["color_part"] < 1.5
-    assert "throughput (goal: at least 20,000" in done.stdout
+    assert "20,000 pictures/s" in done.stdout
 
 
-def test_a_section_that_fails_leaves_the_others(roofline, request, tmp_path, monkeypatch, capsys):
-    del roofline, request
-    gpu = importlib.import_module("gpu")
-
+def test_a_section_that_fails_leaves_the_others(gpu, tmp_path, monkeypatch, capsys):
     def broken(_):
         yield {"what": "one", "per_s": 1.0}
         raise RuntimeError("CUDA error:\nsomething")
@@ -101,9 +108,36 @@ def test_a_section_that_fails_leaves_the_others(roofline, request, tmp_path, mon
     assert "FAILED: RuntimeError: CUDA error: something" in capsys.readouterr().out
 
 
-def test_nothing_is_begun_after_the_deadline(roofline):
-    del roofline
-    gpu = importlib.import_module("gpu")
+def test_goals_are_judged_by_the_rows_that_they_are_about(gpu):
+    rows = [
+        {"what": "1920x1080, network 256x128", "device_per_s": 25_000.0, "of_limit": 0.3},
+        {"what": "1920x1080, network 512x512 (512 class)", "device_per_s": 30_000.0, "of_limit": 0.9},
+        {"what": "network 256x128", "device_per_s": 90_000.0, "of_limit": 0.7},
+        {"what": "1920x1080, network 256x128", "out_of_memory": True},
+    ]
+    found = {"throughput": {"rows": rows}, "delay": {"rows": [{"what": "one", "p50_ms": 0.6}, {"p50_ms": 0.4}]}}
+    verdicts = {goal.what: goal.verdict(found) for goal in gpu.GOALS}
+    assert verdicts["20,000 pictures/s"] == {"what": "20,000 pictures/s", "figure": 25_000.0, "reached": True}
+    assert verdicts["60 % of the limit"]["reached"] is False
+    assert verdicts["delay of 0.5 ms"]["figure"] == 0.4
+    assert verdicts["5 % of a film's time for color"]["figure"] == "not measured"
+
+
+def test_a_graph_keeps_the_memory_that_it_reads(gpu, monkeypatch):
+    replayed = []
+    monkeypatch.setattr(gpu, "captured", lambda run: (run(), lambda: replayed.append(run())))
+    tensor = torch.ones(3)
+    held = weakref.ref(tensor)
+    call = gpu.runner(lambda given: (given * 2, given), (tensor,), "graph")
+    del tensor
+    gc.collect()
+    assert held() is not None, "else the graph would read memory that is somebody else's"
+    held().fill_(5)
+    assert (call() == 2).all(), "what was captured stays where it is"
+    assert (replayed[0] == 10).all()
+
+
+def test_nothing_is_begun_after_the_deadline(gpu):
     bench = gpu.Bench(torch.device("cpu"), quick=True, deadline=0.0)
     assert list(gpu.throughput(bench, None)) == []
 
