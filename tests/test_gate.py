@@ -11,6 +11,8 @@ from colors import ycbcr_from_rgb
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streamcolor import gate
+from streamcolor.chroma import shrink
 from streamcolor.color import rgb_from_lab
 from streamcolor.frames import ColorSpace, Frame, Matrix
 from streamcolor.gate import (
@@ -248,3 +250,24 @@ def test_the_smallest_pictures_have_no_scene_but_do_no_harm(size):
     assert not Cuts()(tiny_luma(small, SPACE))
     assert not ColorJudge()(tiny_luma(small, SPACE), one, cut=False)
     assert barely_differs(small, small, 8, age=len(HELD))
+
+
+@pytest.mark.parametrize("depth", [8, 10, 12])
+def test_the_tiny_picture_is_luma_above_black_in_codes_of_8_bits(depth):
+    space = ColorSpace(depth=depth)
+    small = np.random.default_rng(0).integers(0, 1 << depth, (64, 96)).astype(space.dtype)
+    tiny = shrink(small, 12, 8).astype(np.float32)
+    expected = (tiny - np.float32(16 << (depth - 8))) / (1 << (depth - 8))
+    assert np.array_equal(tiny_luma(small, space), expected)
+
+
+@given(st.lists(st.floats(-200, 200), min_size=1, max_size=50))
+def test_our_median_is_numpys(values):
+    assert gate._median(np.array(values)) == np.median(values)
+
+
+def test_contrast_is_remembered_and_not_computed_again():
+    cuts, looks = Cuts(), np.random.default_rng(0).uniform(0, 200, (6, 8, 12)).astype(np.float32)
+    for number, tiny in enumerate(looks):
+        cuts(tiny)
+        assert cuts._contrast == tiny.std(), number
