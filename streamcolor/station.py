@@ -36,7 +36,7 @@ MakeFeed: TypeAlias = Callable[[LiveSettings], tuple[Feed, Broadcast]]
 class Running:
     """A camera at work."""
 
-    camera: Camera
+    settings: LiveSettings
     feed: Feed
     broadcast: Broadcast
 
@@ -144,10 +144,11 @@ class Station:
     def _apply(self, config: Config) -> None:
         """Make the running cameras those of `config`. Who has not changed does not notice; on an error nobody does."""
         before = self._running
-        wanted = {name: camera for name, camera in config.cameras.items() if camera.enabled}
-        kept = {name: each for name, each in before.items() if wanted.get(name) == each.camera}
-        begun = self._make({name: camera for name, camera in wanted.items() if name not in kept})
-        self._looks.choose({name: _look(camera) for name, camera in wanted.items()})
+        enabled = {name: camera for name, camera in config.cameras.items() if camera.enabled}
+        wanted = {name: live_settings(name, camera) for name, camera in enabled.items()}
+        kept = {name: each for name, each in before.items() if wanted.get(name) == each.settings}
+        begun = self._make([settings for name, settings in wanted.items() if name not in kept])
+        self._looks.choose({name: _look(camera) for name, camera in enabled.items()})  # colors change without a restart
         over = [name for name in before if name not in kept]
         for name in over:
             self._engine.remove(name)
@@ -157,13 +158,13 @@ class Station:
             self._engine.add(running.feed)
         log.info("%d cameras: %d started, %d ended, %d untouched", len(wanted), len(begun), len(over), len(kept))
 
-    def _make(self, cameras: Mapping[str, Camera]) -> dict[str, Running]:
+    def _make(self, cameras: Iterable[LiveSettings]) -> dict[str, Running]:
         made, problems = {}, []
-        for name, camera in cameras.items():
+        for settings in cameras:
             try:
-                made[name] = Running(camera, *self._make_feed(live_settings(name, camera)))
+                made[settings.name] = Running(settings, *self._make_feed(settings))
             except StreamcolorError as error:
-                problems.append(f"cameras.{name}: {error}")
+                problems.append(f"cameras.{settings.name}: {error}")
         if problems:
             _close(running.broadcast for running in made.values())
             raise ConfigError("\n".join(problems))

@@ -189,6 +189,14 @@ class TestReload:
         settle(station)
         assert "change with a restart only" in caplog.text
 
+    def test_colors_change_without_a_restart(self, start, station, log):
+        start(gate=GATE, yard=YARD)
+        log.clear()
+        reload(station, gate=GATE | {"saturation": 2, "vividness": 0}, yard=YARD)
+        assert log == []
+        assert station._looks.chosen["gate"].saturation == 2
+        assert station.feeds()[0].settings["saturation"] == 2
+
     def test_looks_are_those_of_the_cameras(self, start, station):
         start(gate=GATE | {"saturation": 0.5}, yard=YARD)
         assert {name: look.saturation for name, look in station._looks.chosen.items()} == {"gate": 0.5, "yard": 1.0}

@@ -63,6 +63,7 @@ def _serve(file: Path, config: "Config", *, host: str, port: int, password: str 
     from streamcolor.config import load  # noqa: PLC0415
     from streamcolor.serving import open_station, show_page  # noqa: PLC0415
 
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # or one that comes early would end us
     with ExitStack() as stack:
         station = stack.enter_context(open_station(config))
         signal.signal(signal.SIGHUP, lambda *_: station.reload(partial(load, file)))
