@@ -2,12 +2,12 @@
 
 import errno
 import os
+import re
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from itertools import count
 from pathlib import Path
 from typing import TypeAlias
 from urllib.parse import urlsplit
@@ -115,20 +115,23 @@ class _RtspServer:
 class _Names:
     """Gives file names that are not taken: the given one (with strftime's codes), with a number where there must be.
 
-    So a recorder that is started again goes on recording, and overwrites nothing.
+    So a recorder that is started again goes on recording, and overwrites nothing. Numbers only rise, also when somebody
+    deletes the oldest files.
     """
 
     def __init__(self, path: Path, *, numbered: bool, overwrite: bool) -> None:
         self._path, self._overwrite = path, overwrite
-        self._first = 1 if numbered and "%" not in path.name else 0  # 0: the name itself
+        self._numbered = numbered and "%" not in path.name
+        self._last = 0
 
     def __call__(self) -> Target:
         path = self._path
         if "%" in path.name:
             path = path.with_name(datetime.now().astimezone().strftime(path.name))
         overwrite, self._overwrite = self._overwrite, False  # the first only: what comes then is of this run
-        for number in count(self._first):
-            free = path if number == 0 else path.with_stem(f"{path.stem}-{number:04}")
-            if overwrite or not free.exists():
-                return f"file:{free}"
-        raise AssertionError
+        if not self._numbered and (overwrite or not path.exists()):
+            return f"file:{path}"
+        pattern = re.compile(rf"{re.escape(path.stem)}-(\d{{4,}}){re.escape(path.suffix)}")
+        there = (pattern.fullmatch(each.name) for each in path.parent.iterdir())
+        self._last = 1 + max([self._last, *(int(match[1]) for match in there if match)])
+        return f"file:{path.with_stem(f'{path.stem}-{self._last:04}')}"

@@ -146,6 +146,19 @@ class TestSegments:
         assert [frames[0][0] for frames in finished] == [0, 0]
         assert sorted(path.name for path in tmp_path.iterdir()) == [f"gate-000{number}.mp4" for number in (1, 2, 3)]
 
+    def test_numbers_rise_also_when_old_files_are_deleted_and_over_restarts(self, make, clock, tmp_path):
+        broadcast = make(tmp_path / "gate.ts", segment=1)
+        feed(broadcast, clock, 60)
+        written(broadcast, 60)
+        for number in (1, 2):
+            (tmp_path / f"gate-000{number}.ts").unlink()
+        feed(broadcast, clock, 20, first=60)
+        broadcast.close()
+        broadcast = make(tmp_path / "gate.ts", segment=1)
+        feed(broadcast, clock, 10)
+        broadcast.close()
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["gate-0003.ts", "gate-0004.ts", "gate-0005.ts"]
+
     def test_names_may_hold_the_time(self, make, clock, tmp_path):
         broadcast = make(tmp_path / "gate-%Y.ts", segment=1)
         feed(broadcast, clock, 50)

@@ -156,6 +156,17 @@ class TestCamera:
         assert said["outputs"][1]["drops"] == 0
         assert "open again" in err
 
+    def test_a_camera_that_changes_its_size_begins_a_new_file(self, camera, larger_clip, network, tmp_path):
+        with running(network, camera.url(), tmp_path / "gate.mp4", f"hls:{tmp_path}") as process:
+            wait_until(grown(tmp_path / "gate.mp4"))
+            camera.switch(larger_clip)
+            wait_until(grown(tmp_path / "gate-0001.mp4"))
+            stop(process)
+        assert process.returncode == 0
+        assert {planes[0].shape for _, planes in decoded(tmp_path / "gate.mp4")} == {(96, 160)}
+        assert {planes[0].shape for _, planes in decoded(tmp_path / "gate-0001.mp4")} == {(192, 320)}
+        assert "#EXT-X-DISCONTINUITY" in (tmp_path / "stream.m3u8").read_text()
+
     def test_segments_are_cut_by_time(self, camera, network, tmp_path):
         with running(network, camera.url(), tmp_path / "gate.ts", "--segment", "1s") as process:
             wait_until((tmp_path / "gate-0003.ts").exists)
