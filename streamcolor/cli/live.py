@@ -31,6 +31,8 @@ def run_live(settings: "Settings", camera: Camera, *, quiet: bool, json: str | N
     from streamcolor.paths import check_report  # noqa: PLC0415
     from streamcolor.progress import live_status  # noqa: PLC0415
 
+    if settings.hwaccel == "cuda":
+        raise ConfigError("hwaccel cuda is for files: a camera is decoded by the processor")
     live = LiveSettings(
         name_of(settings.input),
         settings.input,

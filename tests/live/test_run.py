@@ -230,6 +230,7 @@ class TestCommandLine:
             (("rtsp://host/x", "a.mkv", "a.mkv"), "a.mkv is named twice"),
             (("rtsp://host/x", "a.avi"), "unknown suffix .avi"),
             (("rtsp://host/x", "a.mkv", "--codec", "ffv1"), "ffv1 is no encoder for live streams"),
+            (("rtsp://host/x", "a.mkv", "--hwaccel", "cuda"), "hwaccel cuda is for files"),
             (("rtsp://host/x", "-", "--json", "-"), "cannot hold both"),
         ],
     )
