@@ -111,7 +111,7 @@ class FeedRun:
         except (SourceError, SinkError) as error:
             if not self.feed.reopened:
                 raise
-            return error
+            return error.with_traceback(None)  # which holds all that was open
         return None
 
     def _tell(self, stream: str, error: SourceError | SinkError | None) -> None:

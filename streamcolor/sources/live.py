@@ -1,7 +1,7 @@
 """Reads a camera with FFmpeg: the first picture soon, every later one at once, and no silence taken for a picture."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack
 from fractions import Fraction
 from typing import TYPE_CHECKING, Literal, TypeAlias, cast
@@ -73,27 +73,29 @@ class LiveSource:
             self._deinterlace = Deinterlacer(deinterlace, Axis.time_base)
             self._packets = self._arriving()
             self._pictured, self._patience = clock(), FIRST_PICTURE
-            self._first, self._arrived = self._first_picture()
-            codec = self._video.codec_context
-            self._normalize = Normalizer(self._first, matrix=codec.colorspace, full=codec.color_range)
-            self._kind = _kind(self._first)
+            self._first = [self._first_picture()]
+            codec, picture = self._video.codec_context, self._first[0][0]
+            self._normalize = Normalizer(picture, matrix=codec.colorspace, full=codec.color_range)
+            self._kind = _kind(picture)
             self.info = self._describe()
             stack.pop_all()
 
     def __iter__(self) -> Iterator[Item]:
         """Give pictures as Frames and all other packets as Passthroughs, as they arrive."""
-        yield from self._colorless(self._first, self._arrived)
+        while self._first:
+            yield from self._hand_on(*self._first.pop())  # nothing keeps it any longer
         for packet, now in self._packets:
             if packet.stream_index != self._video.index:
                 self._axis.carry(packet, now)
                 yield Passthrough(self._name, packet)
                 continue
             for picture in self._pictures(packet, now):
-                yield from self._colorless(picture, now)
+                yield from self._hand_on(picture, now)
         self._finished = True
 
     def close(self) -> None:
         """Hang up. Frames handed out stay valid; to touch a packet's stream then is a crash."""
+        self._packets.close()  # it holds us as we hold it: a camera is opened often, and its decoder is large
         self._container.close()
 
     def report(self) -> SourceReport:
@@ -123,7 +125,7 @@ class LiveSource:
                     return picture, now
         raise SourceError(f"{self._name}: not one picture of {shown(self._url)} can be decoded")
 
-    def _arriving(self) -> Iterator[tuple[Packet, float]]:
+    def _arriving(self) -> Generator[tuple[Packet, float], None, None]:
         """Give packets and when they arrived. Raises SourceLost when no more come, and when pictures stay away."""
         demuxer = self._container.demux([self._video, *self._copied])
         while True:
@@ -163,7 +165,7 @@ class LiveSource:
         self._in_a_row = 0
         return pictures
 
-    def _colorless(self, picture: VideoFrame, now: float) -> Iterator[Frame]:
+    def _hand_on(self, picture: VideoFrame, now: float) -> Iterator[Frame]:
         pts = self._axis.picture(picture, now)
         whole = self._normalize(picture)
         whole.pts, whole.time_base = pts, Axis.time_base

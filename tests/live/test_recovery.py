@@ -1,8 +1,10 @@
 """A camera breaks in every way there is, and comes back: how soon, in which state meanwhile, and who else notices."""
 
+import gc
 import logging
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -300,3 +302,30 @@ def test_a_hundred_failed_attempts_are_one_line(camera, caplog):
     lines = [record.getMessage() for record in caplog.records if record.name.startswith("streamcolor")]
     assert len(lines) == 1
     assert "Connection refused" in lines[0]
+
+
+def test_nothing_is_left_of_a_lost_connection_even_without_the_garbage_collector(camera, larger_clip):
+    opened, viewer = [], Viewer()
+    given = feed(camera, viewer)
+
+    def connect(stream):
+        source = given.connect(stream)
+        opened.append(weakref.ref(source))
+        return source
+
+    gc.collect()
+    gc.disable()
+    try:
+        with engine_of(replace(given, connect=connect)) as engine:
+            for fault in (Camera.reset, Camera.hang_up, lambda camera: camera.switch(larger_clip)):
+                assert viewer.sees()
+                count = len(opened)
+                fault(camera)
+                until(lambda before=count: len(opened) > before, within=FREEZE + BUSY)
+                viewer.forget()
+            cut_off(missing=True)(camera)
+            until(lambda: "404" in engine.snapshot()["gate"].error, within=20)
+            until(lambda: not [source for source in opened if source()], within=BUSY)
+    finally:
+        gc.enable()
+    assert len(opened) >= 4
