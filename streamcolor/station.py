@@ -4,12 +4,12 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import TypeAlias
 
-from streamcolor.config import Camera, Config, changed
+from streamcolor.config import Camera, Config, Defaults, changed
 from streamcolor.engine import Engine, Feed
 from streamcolor.errors import ConfigError, StreamcolorError
 from streamcolor.live import LiveSettings
@@ -27,7 +27,8 @@ CLOSING = 2.0  # seconds that the outputs of a camera may take to close
 AWAKE = 0.25  # seconds between looks whether there was a signal
 ANSWER = 30.0  # seconds that whoever wants a change waits for it
 _REMOTE = ("rtsp://", "rtsps://", "rtmp://", "rtmps://", "http://", "https://", "udp://", "rtp://", "tcp://")
-_LOOK = tuple(Look.__dataclass_fields__)
+_SHARED = {field.name for field in fields(LiveSettings)} & Defaults.model_fields.keys()
+_LOOK = {field.name for field in fields(Look)}
 
 MakeFeed: TypeAlias = Callable[[LiveSettings], tuple[Feed, Broadcast]]
 
@@ -148,7 +149,8 @@ class Station:
         wanted = {name: live_settings(name, camera) for name, camera in enabled.items()}
         kept = {name: each for name, each in before.items() if wanted.get(name) == each.settings}
         begun = self._make([settings for name, settings in wanted.items() if name not in kept])
-        self._looks.choose({name: _look(camera) for name, camera in enabled.items()})  # colors change without a restart
+        # Colors change without a restart.
+        self._looks.choose({name: Look(**each.model_dump(include=_LOOK)) for name, each in enabled.items()})
         over = [name for name in before if name not in kept]
         for name in over:
             self._engine.remove(name)
@@ -173,22 +175,7 @@ class Station:
 
 def live_settings(name: str, camera: Camera) -> LiveSettings:
     """Say a camera in the words of `streamcolor run`."""
-    return LiveSettings(
-        name,
-        camera.url,
-        camera.outputs,
-        transport=camera.transport,
-        freeze=camera.freeze,
-        deinterlace=camera.deinterlace,
-        codec=camera.codec,
-        crf=camera.crf,
-        preset=camera.preset,
-        segment=camera.segment,
-    )
-
-
-def _look(camera: Camera) -> Look:
-    return Look(**{name: getattr(camera, name) for name in _LOOK})
+    return LiveSettings(name, camera.url, camera.outputs, **camera.model_dump(include=_SHARED))
 
 
 def _close(broadcasts: Iterable[Broadcast]) -> None:

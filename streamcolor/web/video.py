@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -27,13 +28,14 @@ class Viewers:
         if self._watching >= self._most:
             await socket.close(BUSY, "too many viewers")
             return
-        subscription = self._station.subscribe(socket.path_params["name"])
-        if subscription is None:
-            await socket.close(UNKNOWN, "no such camera")
-            return
         self._watching += 1
         try:
-            await self._until_over(socket, subscription)
+            subscribe = partial(self._station.subscribe, socket.path_params["name"])
+            subscription = await asyncio.get_running_loop().run_in_executor(self._threads, subscribe)
+            if subscription is None:
+                await socket.close(UNKNOWN, "no such camera")
+            else:
+                await self._until_over(socket, subscription)
         finally:
             self._watching -= 1
 

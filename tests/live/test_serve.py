@@ -118,6 +118,32 @@ class TestSignals:
         assert seconds < 3
 
 
+def test_the_api_adds_changes_and_removes_cameras_and_the_others_do_not_notice(tmp_path, camera):
+    with serving(write_cameras(tmp_path / "c.yaml", gate=camera.url())) as server:
+
+        def ask(method, path, **content):
+            body = json.dumps(content).encode()
+            request = urllib.request.Request(f"{server.address}api/feeds{path}", body, method=method)
+            return urllib.request.urlopen(request).read()
+
+        assert live(server, "gate")
+        ask("POST", "", name="yard", url=camera.url())
+        assert live(server, "gate", "yard")
+        assert until(lambda: camera.watched() == 2)
+        ask("PUT", "/yard", url=camera.url(), saturation=2)
+        assert server.feeds()["yard"]["reconnects"] == 0
+        assert camera.watched() == 2, "colors need no reconnect"
+        ask("PUT", "/yard", url=camera.url(), crf=40)
+        assert live(server, "yard")
+        ask("DELETE", "/yard")
+        assert list(server.feeds()) == ["gate"]
+        assert until(lambda: camera.watched() == 1)
+        before = server.feeds()["gate"]
+        assert before["reconnects"] == 0
+        assert until(lambda: server.feeds()["gate"]["frames"] > before["frames"])
+        assert server.end(signal.SIGTERM)[0] == 0, server.log
+
+
 class TestWithoutThePage:
     def test_it_colors_all_the_same(self, tmp_path, camera):
         file = write_cameras(tmp_path / "c.yaml", gate={"url": camera.url(), "outputs": str(tmp_path / "gate.mkv")})
