@@ -104,3 +104,33 @@ def peers_charts(found: Found) -> list[Chart]:
     """Return their speed."""
     bars = [Bar(name, each["fps"], f"{each['fps']:g}") for name, each in found["networks"].items()]
     return [Chart("Pictures a second", bars)]
+
+
+def limit_table(found: Found) -> str:
+    """Return how near coloring comes to a transcode, and to one of the colored picture."""
+
+    def said(each: Found) -> str:
+        return f"{each['median']} ({each['least']} to {each['most']})"
+
+    rows = [
+        (
+            name.replace(":", " "),
+            each["cpu_ms"]["transcode"],
+            each["cpu_ms"]["streamcolor"],
+            said(each["transcode_over_ours"]),
+            said(each["transcode_over_every_frame"]),
+            said(each["colored_transcode_over_ours"]),
+            each["peak_mb"],
+        )
+        for name, each in found["settings"].items()
+    ]
+    head = (
+        "processor time",
+        "transcode, ms",
+        "ours, ms",
+        "transcode / ours",
+        "the same, `--every 1`",
+        "transcode of the colored / ours",
+        "peak MB",
+    )
+    return table(head, rows)

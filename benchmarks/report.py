@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from growth_report import growth_charts, growth_table, peers_charts, peers_table, stages_table, table
+from growth_report import growth_charts, growth_table, limit_table, peers_charts, peers_table, stages_table, table
 
 from streamcolor.bench.chart import Chart, svg
 
@@ -161,6 +161,11 @@ def growth() -> str:
     return _measured("growth", growth_table) + _chart("growth")
 
 
+def limit() -> str:
+    """Return the ratio to the limit for sizes and presets."""
+    return _measured("limit", limit_table)
+
+
 def stages() -> str:
     """Return what is done to pixels, and by Python."""
     return _measured("stages", stages_table)
@@ -188,7 +193,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     made.__name__: made
     for made in (
         *(quality, quantization, every, speed, ratios, runtimes, memory, start, machine, summary),
-        *(growth, stages, peers),
+        *(limit, growth, stages, peers),
     )
 }
 

@@ -83,6 +83,18 @@ class TestTables:
         assert "| 720p | 0.1 | 0.2 | 0.3 |" in text
         assert "| hand-overs | 0.02 | 0.01 to 0.03 |" in text
 
+    def test_the_limit_has_a_row_for_each_setting(self, tables):
+        spread = {"median": 0.8, "least": 0.7, "most": 0.9}
+        one = {
+            "cpu_ms": {"transcode": 12.0, "streamcolor": 15.0},
+            **dict.fromkeys(
+                ("transcode_over_ours", "transcode_over_every_frame", "colored_transcode_over_ours"), spread
+            ),
+            "peak_mb": 300,
+        }
+        text = tables.limit_table({"settings": {"720p:veryfast": one}})
+        assert "| 720p veryfast | 12.0 | 15.0 | 0.8 (0.7 to 0.9) |" in text
+
     def test_other_networks_say_what_is_published_of_them(self, tables):
         one = {"input": [1, 256, 256], "parameters_m": 32.2, "published": "", "gflop": 83.5, "fps": 1.7}
         found = {"networks": {"Zhang 2016": one}}
@@ -90,7 +102,7 @@ class TestTables:
         assert [bar.value for bar in tables.peers_charts(found)[0].bars] == [1.7]
 
 
-@pytest.mark.parametrize("script", ["growth", "stages", "peers"])
+@pytest.mark.parametrize("script", ["growth", "limit", "stages", "peers"])
 def test_a_script_says_how_long_it_takes(root, script):
     command = [sys.executable, root / "benchmarks" / f"{script}.py", "--help"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
