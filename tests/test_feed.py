@@ -3,9 +3,12 @@
 import logging
 import threading
 import time
+from functools import partial
 
 import pytest
 from fakes import FakeSink, FakeSource, Tint, in_thread, pictures
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from streamcolor import feed as feed_module
 from streamcolor.engine import Engine, Feed
@@ -402,6 +405,40 @@ class TestWithoutAnEnd:
         running.add(Feed("file", lambda stream: FakeSource(stream, pictures(3)), FakeSink))
         until(lambda: (counts := running.snapshot().get("file")) and counts.state is State.ENDED)
         assert running.snapshot()["file"].finished == 1
+
+
+class TestWhateverIsAsked:
+    @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(
+        st.lists(
+            st.tuples(st.sampled_from(["add", "open", "remove", "fail", "hang", "look"]), st.sampled_from("abc")),
+            max_size=12,
+        )
+    )
+    def test_the_engine_ends_in_time_and_every_opened_sink_is_closed(self, never, steps):
+        engine, stations, sinks = Engine(Tint()), [], []
+
+        def make_sink():
+            sinks.append(FakeSink())
+            return sinks[-1]
+
+        run = in_thread(partial(engine.run, forever=True))
+        for step, name in steps:
+            if step in {"add", "open"}:
+                stations.append(Station(never))
+                engine.add(live_feed(stations[-1].connect, make_sink, name=name))
+                until(lambda asked=step: asked == "add" or stations[-1].sessions)
+            elif step == "remove":
+                engine.remove(name)
+            elif step == "look":
+                assert set(engine.snapshot()) <= set("abc")
+            elif stations:
+                (stations[-1].fail if step == "fail" else stations[-1].hang).set()
+        engine.stop()
+        run.join(LINGER + STOP)
+        assert not run.is_alive()
+        assert all(sink.calls[-1] == "close" for sink in sinks if sink.calls)
+        assert all(sink.calls.count("close") <= 1 for sink in sinks)
 
 
 class TestNeighbors:

@@ -13,7 +13,7 @@ from pathlib import Path
 import av
 import pytest
 from camera import Camera, make_certificate
-from clips import make_clip, picture_frame
+from clips import make_clip, picture_frame, read_frames
 
 from streamcolor.errors import SourceDenied, SourceError, SourceLost
 from streamcolor.frames import Frame, Passthrough
@@ -54,6 +54,11 @@ def loss(items):
     return str(caught.value), len(seen)
 
 
+def picture_planes_of(path):
+    """Luma of a clip's tenth picture, as it was recorded."""
+    return read_frames(path)[9][1][0].astype(int)
+
+
 class TestReading:
     @pytest.mark.parametrize("transport", ["tcp", "udp"])
     @pytest.mark.parametrize("auth", ["basic", "digest"])
@@ -80,6 +85,18 @@ class TestReading:
         with Camera(hevc_clip) as camera, watching(camera) as (source, items):
             assert frames(items, 3)
             assert source.info.rate == 25
+
+    def test_an_interlaced_camera_gives_whole_pictures(self, clip_folder):
+        name = clip_folder / "interlaced.mp4"
+        options = {"qp": "30", "g": "10", "x264-params": "interlaced=1"}
+        path = make_clip(name, codec="libx264", size=(160, 96), frames=50, interlaced=True, options=options)
+        with Camera(path) as camera, watching(camera) as (_, items):
+            taken = frames(items, 10)
+        assert all(later.pts > earlier.pts for earlier, later in pairwise(taken))
+        lines = taken[-1].luma.astype(int)
+        combing = abs(lines[1:-1] - (lines[:-2] + lines[2:]) / 2).mean()
+        woven = picture_planes_of(path)
+        assert combing < 0.7 * abs(woven[1:-1] - (woven[:-2] + woven[2:]) / 2).mean()
 
     def test_pictures_arrive_when_they_are_taken_on_the_monotonic_clock(self, clip):
         with Camera(clip) as camera, watching(camera) as (_, items):
@@ -250,6 +267,26 @@ class TestNotOpening:
         with Camera(clip) as camera:
             camera._at = 1
             assert "no picture for" in self.refusal(camera)
+
+    @pytest.mark.parametrize(("status", "kind"), [(401, SourceDenied), (403, SourceDenied), (404, SourceError)])
+    def test_an_http_camera_that_refuses_and_secrets_in_its_query(self, status, kind):
+        class Refuse(BaseHTTPRequestHandler):
+            def do_GET(self):
+                self.send_error(status)
+
+            def log_message(self, *_):
+                pass
+
+        with ThreadingHTTPServer(("127.0.0.1", 0), Refuse) as server:
+            thread = threading.Thread(target=server.serve_forever)
+            thread.start()
+            with pytest.raises(SourceError) as caught:
+                LiveSource("gate/0", f"http://127.0.0.1:{server.server_port}/video?user=guard&pwd=c4n%40ry&x=1")
+            server.shutdown()
+            thread.join()
+        assert type(caught.value) is kind
+        assert "/video?user=guard&pwd=***&x=1: " in str(caught.value)
+        assert "c4n" not in str(caught.value)
 
     def test_a_device_that_is_not_there(self):
         with pytest.raises(SourceError, match="gate/0: cannot open /dev/video99: "):
