@@ -10,6 +10,7 @@ from fakes import FakeSink, FakeSource, Tint, in_thread, pictures
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from streamcolor import engine as engine_module
 from streamcolor import feed as feed_module
 from streamcolor.engine import Engine, Feed
 from streamcolor.errors import SinkError, SourceDenied, SourceError, SourceLost
@@ -415,7 +416,9 @@ class TestWhateverIsAsked:
             max_size=12,
         )
     )
-    def test_the_engine_ends_in_time_and_every_opened_sink_is_closed(self, never, steps):
+    def test_the_engine_ends_in_time_and_every_opened_sink_is_closed(self, monkeypatch, never, steps):
+        for module in (engine_module, feed_module):
+            monkeypatch.setattr(module, "LINGER", 0.1)
         engine, stations, sinks = Engine(Tint()), [], []
 
         def make_sink():
