@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from growth_report import growth_charts, growth_table, limit_table, peers_charts, peers_table, stages_table, table
+from live_report import delay_table, soak_table
 
 from streamcolor.bench.chart import Chart, svg
 
@@ -176,6 +177,16 @@ def peers() -> str:
     return _measured("peers", peers_table) + _chart("peers")
 
 
+def live_delay() -> str:
+    """Return the delay that coloring adds to cameras."""
+    return _measured("live_delay", delay_table)
+
+
+def soak() -> str:
+    """Return what grows when cameras run for long."""
+    return _measured("soak", soak_table)
+
+
 CHARTS: dict[str, Callable[[dict[str, Any]], list[Chart]]] = {"growth": growth_charts, "peers": peers_charts}
 
 
@@ -193,7 +204,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     made.__name__: made
     for made in (
         *(quality, quantization, every, speed, ratios, runtimes, memory, start, machine, summary),
-        *(limit, growth, stages, peers),
+        *(limit, growth, stages, peers, live_delay, soak),
     )
 }
 

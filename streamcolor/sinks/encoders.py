@@ -136,6 +136,8 @@ def encoder_options(
     chosen = dict(_DEFAULTS.get(codec.name, {}))
     if crf is not None and "crf" in supported:
         chosen["crf"] = f"{crf:g}"
+    elif crf is not None and "cq" in supported:  # NVENC's word for nearly the same
+        chosen["cq"] = f"{crf:g}"
     if preset is not None and "preset" in supported and _takes(supported["preset"], preset):
         chosen["preset"] = preset
     return chosen | dict(options)

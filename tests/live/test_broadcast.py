@@ -19,6 +19,7 @@ from streamcolor.frames import Passthrough
 from streamcolor.sinks.broadcast import CARD_EVERY, SILENCE, Broadcast, _Axis
 from streamcolor.sinks.card import card
 from streamcolor.sinks.destinations import destination
+from streamcolor.sinks.encoders import encoder_options, find_encoder, known_encoders
 from streamcolor.sinks.live_encoder import LiveEncoder, nal_units
 
 
@@ -307,6 +308,13 @@ class TestEncoding:
         broadcast.close()
         (_, (luma, cb, _)), *_ = decoded(b"".join(viewer))
         assert (luma.dtype, luma.shape, cb.shape) == (np.uint8, (48, 64), (24, 32))
+
+    @pytest.mark.parametrize(("codec", "word"), [("libx264", "crf"), ("libx265", "crf"), ("h264_nvenc", "cq")])
+    def test_quality_reaches_every_encoder_by_its_own_word(self, codec, word):
+        if codec not in known_encoders():
+            pytest.skip(f"this FFmpeg has no {codec}")
+        options = encoder_options(find_encoder(codec), crf=23, preset="veryfast", options={})
+        assert options[word] == "23"
 
     def test_a_codec_that_cannot_be_live_is_refused_at_once(self):
         with pytest.raises(SinkError, match="ffv1 is no encoder for live streams: choose libx264"):
