@@ -22,8 +22,8 @@ from streamcolor.sinks.partial import PartialFile
 
 Target: TypeAlias = Literal["onnx", "tensorrt"]
 Planes: TypeAlias = NDArray[np.uint8]
-Watch: TypeAlias = Callable[[str, float], None]
-"""Told what is being done, and how much of it is done, 0 (nobody knows) to 1."""
+Watch: TypeAlias = Callable[[str, float], bool | None]
+"""Told what is being done, and how much of it is done, 0 (nobody knows) to 1; False: stop, by KeyboardInterrupt."""
 
 # Codes that Cb and Cr may differ on average. Rounding at two sizes makes 0.2; in int8 both sides round differently.
 TOLERANCES: Final[dict[Precision, float]] = {"fp32": 0.5, "fp16": 0.5, "int8": 1.0}
@@ -62,12 +62,14 @@ def export(
     path = output or Path(f"{file.stem.removesuffix(SINGLE)}-{fusion}{SUFFIXES[to]}")
     partial = PartialFile(path, overwrite=overwrite)
     try:
-        watch("exporting the graph", 0)
+        _begin(watch, "exporting the graph")
         made = graph_of(file, fusion)
-        watch("comparing it with the processor", 0)
+        _begin(watch, "comparing it with the processor")
         deviation = compared(made, file, fusion)
         if to == "tensorrt":
+            _begin(watch, "building the engine")
             made = _engine(made, fusion, batch, watch)
+        _begin(watch, "writing it")
         partial.write(made)
         partial.keep()
     finally:
@@ -130,4 +132,21 @@ def _engine(graph: bytes, fusion: Fusion, batch: Sequence[int], watch: Watch) ->
     from streamcolor.backends.engines import Profile, build  # noqa: PLC0415  # only for an engine
 
     few, usual, most = ((count, 1, fusion.height, fusion.width) for count in batch)
-    return build(graph, {"luma": Profile(few, usual, most)}, watch=lambda part: watch("building the engine", part))
+    wanted = True
+
+    def told(part: float) -> bool:
+        nonlocal wanted
+        wanted = wanted and watch("building the engine", part) is not False
+        return wanted
+
+    try:
+        return build(graph, {"luma": Profile(few, usual, most)}, watch=told)
+    except BackendError:
+        if wanted:
+            raise
+        raise KeyboardInterrupt from None
+
+
+def _begin(watch: Watch, what: str) -> None:
+    if watch(what, 0.0) is False:
+        raise KeyboardInterrupt

@@ -69,6 +69,11 @@ def test_a_build_tells_how_far_it_is(toy):
     assert seen[-1] == 1
 
 
+def test_a_build_can_be_given_up(toy):
+    code = 'build(onnx, {"light": Profile((1, 1, 64, 128), (4, 1, 64, 128), (8, 1, 64, 128))}, watch=lambda _: False)'
+    assert in_another_process(code, toy)[0] == "BackendError"
+
+
 @pytest.mark.parametrize(
     "junk", [b"hello world", b"\x00" * 4096, bytes(range(1, 255)) * 20], ids=["text", "0", "bytes"]
 )

@@ -1,7 +1,11 @@
 """What is exported colors as the processor does, and nothing is written before that is known."""
 
 import io
+import os
+import signal
+import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -12,7 +16,7 @@ from onnx import TensorProto, helper
 from typer.testing import CliRunner
 
 from streamcolor import export as exporting
-from streamcolor.backends import known_models, single_precision
+from streamcolor.backends import engines, known_models, single_precision
 from streamcolor.backends.fused import Fusion, fuse, network_of
 from streamcolor.cli import app
 from streamcolor.errors import BackendError, ConfigError, SinkError
@@ -23,6 +27,7 @@ from streamcolor.progress import steps
 MODEL = known_models()["tiny-fp32"]
 ODD = Fusion(131, 97, ColorSpace(Matrix.BT601, full_range=True))
 INT8 = Fusion(111, 90, precision="int8", layout="nv12")
+STEPS = ["exporting the graph", "comparing it with the processor", "writing it"]
 NV12 = Fusion(256, 128, precision="fp32", layout="nv12")
 
 
@@ -36,7 +41,7 @@ def made(fusion, tmp_path_factory):
     seen = []
     path = tmp_path_factory.mktemp("made") / "graph.onnx"
     done = export("tiny", fusion, output=path, watch=lambda *told: seen.append(told))
-    assert [what for what, _ in seen] == ["exporting the graph", "comparing it with the processor"]
+    assert [what for what, _ in seen] == STEPS
     return done
 
 
@@ -229,6 +234,48 @@ def test_a_fusion_that_cannot_be_is_refused(wishes, complaint):
         Fusion(**{"width": 131, "height": 97} | wishes)
 
 
+class TestAStop:
+    @pytest.fixture(autouse=True)
+    def nothing_is_computed(self, monkeypatch):
+        monkeypatch.setattr(exporting, "graph_of", lambda *_: b"graph")
+        monkeypatch.setattr(exporting, "compared", lambda *_: (0.1, 0.2))
+
+    @pytest.mark.parametrize("last", STEPS)
+    def test_it_is_granted_before_every_step(self, tmp_path, last):
+        with pytest.raises(KeyboardInterrupt):
+            export("tiny", ODD, output=tmp_path / "a.onnx", watch=lambda what, _: what != last)
+        assert list(tmp_path.iterdir()) == []
+
+    def test_it_gives_up_the_building_of_an_engine(self, tmp_path, monkeypatch):
+        told = []
+
+        def build(_onnx, _profiles, *, watch):
+            told.extend(watch(part) for part in (0.25, 0.5, 0.75))
+            raise BackendError("TensorRT cannot build an engine: it was told to stop")
+
+        monkeypatch.setattr(engines, "build", build)
+        with pytest.raises(KeyboardInterrupt):
+            export("tiny", ODD, to="tensorrt", output=tmp_path / "a.plan", watch=lambda _, part: part != 0.5)
+        assert told == [True, False, False]
+        assert list(tmp_path.iterdir()) == []
+        with pytest.raises(BackendError, match="told to stop"):
+            export("tiny", ODD, to="tensorrt", output=tmp_path / "a.plan")
+
+    @pytest.mark.slow
+    @pytest.mark.timeout(200)
+    @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+    def test_a_signal_is_one(self, tmp_path, number, code):
+        command = [sys.executable, "-m", "streamcolor", "export", "--size", "64x64", "-o", tmp_path / "a.onnx"]
+        environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent)}
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as running:
+            assert running.stderr.readline() == "exporting the graph\n"
+            running.send_signal(number)
+            said = running.stderr.read()
+        assert running.returncode == code
+        assert said.splitlines()[-1] == "stopped: nothing is written"
+        assert list(tmp_path.iterdir()) == []
+
+
 class TestTheCommand:
     @pytest.fixture
     def invoke(self, tmp_path, monkeypatch):
@@ -240,7 +287,7 @@ class TestTheCommand:
     def test_it_says_what_it_does_and_what_came_of_it(self, invoke, tmp_path):
         done = invoke("--size", "96x128", "--matrix", "bt2020", "--range", "full", "-o", "a.onnx")
         assert done.exit_code == 0, done.output
-        assert done.stderr.splitlines()[:2] == ["exporting the graph", "comparing it with the processor"]
+        assert done.stderr.splitlines()[:3] == STEPS
         assert "a.onnx: 0.0 MB, on average 0.12 (Cb) and 0.25 (Cr) codes off the processor's" in done.stderr
         assert (tmp_path / "a.onnx").exists()
 

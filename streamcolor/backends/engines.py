@@ -24,8 +24,8 @@ MODULES: Final[Mapping[str, str]] = {  # in the order of `flavor="auto"`, with t
 WORKSPACE: Final = 1 << 30  # bytes that layers may use while they run
 
 Shape: TypeAlias = tuple[int, ...]
-Watch: TypeAlias = Callable[[float], None]
-"""Told how much of a build is done, 0 to 1. It is called from C++ and must not raise."""
+Watch: TypeAlias = Callable[[float], bool | None]
+"""Told how much of a build is done, 0 to 1; False gives it up. It is called from C++ and must not raise."""
 
 _ERROR, _WARNING = 1, 2  # ILogger's severities; 0 is worse than an error
 
@@ -194,8 +194,7 @@ def _monitor(trt: Any, watch: Watch) -> Any:
                 share /= steps
                 done += share * completed
             furthest = max(furthest, min(done, 1.0))
-            watch(furthest)
-            return True  # go on
+            return watch(furthest) is not False
 
         def phase_finish(self, name: str) -> None:
             phases.pop(name)

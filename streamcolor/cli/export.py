@@ -1,5 +1,6 @@
 """`streamcolor export`: a network with all that is done before and after it, for a GPU."""
 
+import signal
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from streamcolor.cli.outcomes import one_line_errors
+from streamcolor.cli.outcomes import BY_SIGNAL, one_line_errors, stopped_by_signals
 from streamcolor.errors import ConfigError
 
 NEEDED = ("torch", "onnx", "onnxscript", "onnxruntime")
@@ -74,12 +75,34 @@ def export(
         space = ColorSpace(Matrix[matrix.upper()], full_range=levels == "full")
         fusion = Fusion(width, height, space, precision, layout)
         numbers = _numbers(batch, ",", 3, option="--batch")
-        with steps(sys.stderr, quiet=quiet) as watch:
-            made = export(model, fusion, to=to, batch=numbers, output=output, overwrite=overwrite, watch=watch)
+        stop = _Stop()
+        with stopped_by_signals(stop) as signals, steps(sys.stderr, quiet=quiet) as show:
+            try:
+                made = export(
+                    model,
+                    fusion,
+                    to=to,
+                    batch=numbers,
+                    output=output,
+                    overwrite=overwrite,
+                    watch=lambda what, part: show(what, part) or not stop.asked,
+                )
+            except KeyboardInterrupt:
+                typer.echo("stopped: nothing is written", err=True)
+                raise typer.Exit(BY_SIGNAL + (signals or [signal.SIGINT])[0]) from None
         if not quiet:
             cb, cr = made.deviation
             size_said = f"{made.path}: {made.bytes / 1e6:.1f} MB"
             typer.echo(f"{size_said}, on average {cb:.2f} (Cb) and {cr:.2f} (Cr) codes off the processor's", err=True)
+
+
+class _Stop:
+    """A wish to end, from a signal; it is granted between two steps, and within the building of an engine."""
+
+    asked = False
+
+    def stop(self) -> None:
+        self.asked = True
 
 
 def _check_installed() -> None:
