@@ -184,6 +184,16 @@ def test_one_camera_large_beside_its_gray_self(page, cameras_file, password_file
         assert moves_in_color(page, "gate", "yard")
 
 
+def test_a_video_that_the_browser_cannot_show_is_said_to_be_so(page, cameras, tmp_path):
+    file = write_cameras(tmp_path / "cameras.yaml", yard={"url": cameras[1].url(), "codec": "libx265"})
+    with serving(file) as server:
+        page.goto(server.address)
+        page.wait_for_selector(".tile")
+        assert until(lambda: 'cannot show video/mp4; codecs="' in page.inner_text("[data-name=yard] .notice")), (
+            server.log
+        )
+
+
 def test_without_the_password_there_is_nothing_to_see(page, cameras_file, password_file):
     with serving(cameras_file, "--password-file", str(password_file)) as server:
         page.goto(server.address + "static/page.js")

@@ -36,7 +36,7 @@ class Tile {
     this.part(".delay").textContent = this.recentDelay(feed.delays, bounds);
     this.part(".drops").textContent = feed.dropped ?? "–";
     this.part(".reconnects").textContent = feed.reconnects ?? "–";
-    this.part(".notice").textContent = notice(feed);
+    this.part(".notice").textContent = notice(feed, this.player.unsupported);
     this.decide();
   }
 
@@ -76,7 +76,8 @@ const observer = new IntersectionObserver((entries) => {
   }
 }, { rootMargin: "100px" });
 
-function notice(feed) {
+function notice(feed, unsupported) {
+  if (unsupported) return `this browser cannot show ${unsupported}`;
   const ago = feed.age == null ? "" : `, last picture ${Math.round(feed.age)} s ago`;
   const texts = { off: "switched off", connecting: "connecting…", lost: `no signal${ago}`, denied: `wrong password${ago}` };
   return texts[feed.state] ?? "";

@@ -16,6 +16,7 @@ export class Player {
     this.url = url;
     this.video = video;
     this.socket = this.timer = null;
+    this.unsupported = null; // the kind of video, if this browser cannot show it
     this.failures = 0;
   }
 
@@ -63,18 +64,18 @@ export class Player {
   }
 
   open(mime) {
+    this.unsupported = Source?.isTypeSupported(mime) ? null : mime;
+    if (this.unsupported) {
+      this.retry(); // another encode may come
+      return;
+    }
     const media = new Source();
     const queue = this.queue = [];
     const before = this.address;
     this.buffer = null;
     media.onsourceopen = () => {
       if (queue !== this.queue || !this.socket) return;
-      try {
-        this.buffer = media.addSourceBuffer(mime);
-      } catch {
-        this.retry(); // this browser cannot show it; another encode may come
-        return;
-      }
+      this.buffer = media.addSourceBuffer(mime);
       this.buffer.onupdateend = () => { this.follow(); this.pump(); };
       this.pump();
     };
