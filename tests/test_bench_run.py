@@ -64,6 +64,11 @@ class TestTheSentence:
         assert verdict(measured()).startswith("All 2 cores are busy, and encode takes")
         assert "--preset" in verdict(measured())
 
+    def test_no_faster_preset_than_the_fastest_is_asked_for(self):
+        said = verdict(measured(encoder={"codec": "libx264", "preset": "ultrafast"}))
+        assert "--preset" not in said
+        assert "hardware encoder" in said
+
     def test_a_stage_counts_only_for_the_frames_that_need_it(self):
         slow = measured()["stages"] | {"network": cost(30, 30)}
         assert "network takes" in verdict(measured(stages=slow))
@@ -198,6 +203,11 @@ class TestThePipeline:
         timer.start()
         assert pipeline.color_live(1, seconds=3)["offered"] == 0
         timer.join()
+
+    def test_a_stop_before_the_start_counts_too(self, clip, backend, tmp_path):
+        pipeline = Pipeline(backend, clip, Output(tmp_path, preset="ultrafast"))
+        pipeline.stop()
+        assert pipeline.color_live(1, seconds=3)["offered"] == 0
 
     def test_each_stage_is_measured_alone(self, clip, backend, tmp_path):
         sample = Sample.of(clip, 75)

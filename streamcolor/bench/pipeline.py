@@ -100,9 +100,11 @@ class Pipeline:
         self._backend, self._clip, self._output = backend, clip, output
         self._batch = batch or backend.batch
         self._engine: Engine | None = None
+        self._stopped = False
 
     def stop(self) -> None:
-        """Ask a run to end soon; takes no lock, see Engine.stop."""
+        """Ask this run, or the next, to end soon; takes no lock, see Engine.stop."""
+        self._stopped = True
         if self._engine:
             self._engine.stop()
 
@@ -130,6 +132,8 @@ class Pipeline:
     def _run(self, feeds: list[Feed]) -> Cost:
         colorizer = Colorizer(self._backend)
         engine = self._engine = Engine(colorizer, batch=self._batch)
+        if self._stopped:  # it was asked for before there was an engine
+            engine.stop()
         cost = cost_of(lambda: engine.run(feeds))
         self.counts, self._engine = colorizer.counts, None
         return cost

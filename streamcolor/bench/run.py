@@ -91,63 +91,64 @@ class Bench:
     def _run(self, output: Output, stack: ExitStack) -> dict[str, Any]:
         options = self.options
         every = options.backend == "all"
-        clip = output.folder / "clip.mp4"
-        works = 10 + every * 12
-        self._steps = 3 + works * options.rounds
+        self._steps = 3 + (10 + 12 * every) * options.rounds
         self._step("the network is loaded")
         backend = open_backend("auto" if every else options.backend, options.model)
         stack.callback(backend.close)
         self._step("the clip is made")
-        frames = self._make(clip)
-        sample = Sample.of(clip, frames)
+        clip = output.folder / "clip.mp4"
+        sample = Sample.of(clip, self._make(clip))
         pipeline = self._pipeline(backend, clip, output)
-        stages = Stages(sample, backend, lambda: output.sink("stage"), batch=options.batch).works()
-        others = Others()
-        costs = self._rounds(
-            {
-                "decode": lambda: cost_of(lambda: decode(clip, self._halted)),
-                "transcode": lambda: cost_of(lambda: self._transcode(clip, output)),
-                "streamcolor": pipeline.color_file,
-                **{f"stage {name}": work for name, work in stages.items()},
-            }
-        )
-        counts, others_share = pipeline.counts, others.share()
+        result = self._facts(sample, backend) | self._file(sample, backend, pipeline, output)
         self._step(f"{options.streams} live: {options.seconds:g} s")
-        live = pipeline.color_live(options.streams, seconds=frames / float(sample.info.rate))
+        result["live"] = pipeline.color_live(options.streams, seconds=sample.length / float(sample.info.rate))
         self._step("memory")
-        peak = self._peak(clip, output, backend)
-        result: dict[str, Any] = {
+        result["peak_mb"] = self._peak(clip, output, backend)
+        if every:
+            result["backends"] = self._compare(sample, output, stack)
+        return summarized(result)
+
+    def _facts(self, sample: Sample, backend: Backend) -> dict[str, Any]:
+        """Return what was measured on, and with which settings."""
+        options, info = self.options, sample.info
+        source = "made up" if options.source is None else Path(shown(options.source)).name
+        rate = round(float(info.rate), 3)
+        return {
             "machine": machine(),
-            "clip": {
-                "source": "made up" if options.source is None else Path(shown(options.source)).name,
-                "size": [sample.info.width, sample.info.height],
-                "frames": frames,
-                "rate": round(float(sample.info.rate), 3),
-            },
+            "clip": {"source": source, "size": [info.width, info.height], "frames": sample.length, "rate": rate},
             "network": {"name": backend.network.name, "precision": backend.network.precision, "backend": backend.name},
             "encoder": {"codec": options.codec, "preset": options.preset},
             "threads": {"decoder": 2, "network": default_threads(), "encoder": usable_cores()},
             "rounds": options.rounds,
-            "others": others_share and round(others_share, 3),
-            "runs": {name: _per_frame(costs[name], frames) for name in ("decode", "transcode", "streamcolor")},
-            "stages": {name: _per_frame(costs[f"stage {name}"], 1) for name in stages},
-            "predicted": round(1 - (counts.reused + counts.kept) / max(counts.frames, 1), 3),
-            "limit_over_ours": {
-                what: ratio(costs["streamcolor"], costs["transcode"], what) for what in ("cpu", "wall")
-            },
-            "live": live,
-            "peak_mb": peak,
         }
-        if every:
-            result["backends"] = self._compare(sample, clip, output, stack)
-        return summarized(result)
 
-    def _compare(self, sample: Sample, clip: Path, output: Output, stack: ExitStack) -> dict[str, Any]:
+    def _file(self, sample: Sample, backend: Backend, pipeline: Pipeline, output: Output) -> dict[str, Any]:
+        """Return what a file costs: the limit, the whole, and each stage."""
+        clip, frames = sample.clip, sample.length
+        wholes = {
+            "decode": lambda: cost_of(lambda: decode(clip, self._halted)),
+            "transcode": lambda: cost_of(lambda: self._transcode(clip, output)),
+            "streamcolor": pipeline.color_file,
+        }
+        stages = Stages(sample, backend, lambda: output.sink("stage"), batch=self.options.batch).works()
+        others = Others()
+        costs = self._rounds(wholes | {f"{name} alone": work for name, work in stages.items()})
+        share, counts = others.share(), pipeline.counts
+        limit, ours = costs["transcode"], costs["streamcolor"]
+        return {
+            "others": None if share is None else round(share, 3),
+            "runs": {name: _per_frame(costs[name], frames) for name in wholes},
+            "stages": {name: _per_frame(costs[f"{name} alone"], 1) for name in stages},
+            "predicted": round(1 - (counts.reused + counts.kept) / max(counts.frames, 1), 3),
+            "limit_over_ours": {what: ratio(ours, limit, what) for what in ("cpu", "wall")},
+        }
+
+    def _compare(self, sample: Sample, output: Output, stack: ExitStack) -> dict[str, Any]:
         opened, failed = open_all(self.options.model, stack)
         works: dict[str, Callable[[], Cost]] = {}
         for name, backend in opened.items():
             works[f"{name}, network"] = prediction(backend, sample)
-            works[f"{name}, whole"] = self._pipeline(backend, clip, output).color_file
+            works[f"{name}, whole"] = self._pipeline(backend, sample.clip, output).color_file
         costs = self._rounds(works)
         apart = differences(opened, sample)
         found: dict[str, Any] = {

@@ -12,10 +12,13 @@ Result: TypeAlias = Mapping[str, Any]
 BUSY: Final = 0.85  # part of all cores' time: more cannot be had
 FOREIGN: Final = 0.15  # part of the cores that others may take before we say so
 
+FASTEST: Final = "ultrafast"  # the preset
+HARDWARE: Final = "a hardware encoder (--codec h264_nvenc)"
+
 _CURES: Final = {
     "decode": "a smaller --size or a codec that is easier to decode",
     "network": "another --backend, a smaller --model, or predicting fewer frames (`streamcolor run --every N`)",
-    "encode": "a faster --preset, or a hardware encoder (--codec h264_nvenc)",
+    "encode": f"a faster --preset, or {HARDWARE}",
 }
 
 
@@ -50,7 +53,10 @@ def verdict(measured: Result) -> str:
     parts = shares(measured)
     largest = max(_CURES, key=lambda name: parts[name])
     share = parts[largest] / sum(parts.values())
-    most = f"{largest} takes {share:.0%} of our processor time; what helps: {_CURES[largest]}"
+    cure = _CURES[largest]
+    if largest == "encode" and measured["encoder"]["preset"] == FASTEST:
+        cure = HARDWARE
+    most = f"{largest} takes {share:.0%} of our processor time; what helps: {cure}"
     if (measured["others"] or 0) > FOREIGN:
         return f"Other programs took {measured['others']:.0%} of the cores, so measure again without them; {most}."
     if busy >= BUSY:
