@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from streamcolor import export as exporting
 from streamcolor.backends import engines, known_models, single_precision
-from streamcolor.backends.fused import Fusion, fuse, network_of
+from streamcolor.backends.fused import Fusion, fuse, graph_of
 from streamcolor.cli import app
 from streamcolor.errors import BackendError, ConfigError, SinkError
 from streamcolor.export import compared, export, scenes
@@ -153,6 +153,14 @@ class TestIntegers:
         pytest.importorskip("tensorrt_rtx")
         monkeypatch.setattr(exporting, "graph_of", lambda *_: rounded.path.read_bytes())
         assert export("tiny", INT8, to="tensorrt", batch=(1, 1, 2), output=tmp_path / "graph.plan").bytes > 5_000_000
+
+    def test_a_file_of_an_older_opset_is_joined_too(self, tmp_path):
+        old = onnx.load(known_models()["tiny"])
+        old.ir_version, old.opset_import[0].version = 9, 19
+        onnx.save(old, tmp_path / "old.onnx")
+        graph = onnx.load_from_string(graph_of(tmp_path / "old.onnx", INT8))
+        assert (graph.ir_version, graph.opset_import[0].version) == (9, 19)
+        assert max(compared(graph.SerializeToString(), known_models()["tiny"], INT8)) <= 1.0
 
     def test_it_needs_a_calibrated_network_and_is_nothing_for_torch(self, tmp_path):
         with pytest.raises(ConfigError, match=r"tiny-fp32\.onnx is not calibrated for int8: export it in fp16"):

@@ -31,7 +31,7 @@ Precision: TypeAlias = Literal["fp32", "fp16", "int8"]
 Layout: TypeAlias = Literal["planar", "nv12"]
 """Cb and Cr as planes of their own, or in turn."""
 
-OPSET: Final = 20  # of the shipped files: graphs that are joined must agree
+OPSET: Final = 20  # of ONNX's operators: that of the shipped files
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,25 +102,24 @@ def _joined(network: Network, fusion: Fusion) -> onnx.ModelProto:
     """Return the graph of a file in int8: its own nodes, between those that read and write planes in fp16."""
     if network.precision != "int8":
         raise ConfigError(f"{network.path} is not calibrated for int8: export it in fp16, or name a file that is")
-    sizes, codes = sizes_of(network, fusion), codes_of(fusion.space)
-    small = (2, 1, *(side // REDUCTION for side in sizes.small))
-    luma, light, ab = torch.zeros(2, 1, *sizes.picture, dtype=torch.uint8), torch.zeros(small), torch.zeros(small)
-    before = exported(Reading(sizes, codes, half=True), {"luma": luma}, ["light", "light_of_ab"])
-    after = exported(
-        Writing(sizes, codes, half=True, interleaved=fusion.layout == "nv12"),
-        {"ab": ab.repeat(1, 2, 1, 1), "light_of_ab": light, "saturation": torch.ones(1)},
-        ["chroma"],
-    )
+    sizes, codes, interleaved = sizes_of(network, fusion), codes_of(fusion.space), fusion.layout == "nv12"
     middle = symmetric(read(network.path))
-    before, after = (
-        compose.add_prefix(model, f"{name}/", rename_inputs=False, rename_outputs=False)
-        for name, model in (("reading", before), ("writing", after))
-    )
+    opset = middle.opset_import[0].version  # graphs that are joined must agree
+    luma = {"luma": torch.zeros(2, 1, *sizes.picture, dtype=torch.uint8)}
+    before = exported(Reading(sizes, codes, half=True), luma, ["light", "light_of_ab"], opset=opset)
+    small = [side // REDUCTION for side in sizes.small]
+    colors = {"ab": torch.zeros(2, 2, *small), "light_of_ab": torch.zeros(2, 1, *small), "saturation": torch.ones(1)}
+    after = exported(Writing(sizes, codes, half=True, interleaved=interleaved), colors, ["chroma"], opset=opset)
+    for name, model in (("reading", before), ("writing", after)):
+        compose.add_prefix(model, f"{name}/", rename_inputs=False, rename_outputs=False, inplace=True)
+        model.ir_version = middle.ir_version
     joined = compose.merge_models(before, middle, [("light", "light")], outputs=["ab", "light_of_ab"])
     return compose.merge_models(joined, after, [("ab", "ab"), ("light_of_ab", "light_of_ab")])
 
 
-def exported(module: nn.Module, inputs: Mapping[str, Tensor], outputs: Sequence[str]) -> onnx.ModelProto:
+def exported(
+    module: nn.Module, inputs: Mapping[str, Tensor], outputs: Sequence[str], *, opset: int = OPSET
+) -> onnx.ModelProto:
     """Return the graph of a module, with a dynamic number of pictures wherever two are given.
 
     (One would be taken for a constant.)
@@ -134,7 +133,7 @@ def exported(module: nn.Module, inputs: Mapping[str, Tensor], outputs: Sequence[
             tuple(inputs.values()),
             dynamo=True,
             verbose=False,
-            opset_version=OPSET,
+            opset_version=opset,
             input_names=list(inputs),
             output_names=outputs,
             dynamic_shapes=tuple({0: batch} if len(each) == 2 else None for each in inputs.values()),
