@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from streamcolor import export as exporting
 from streamcolor.backends import engines, known_models, single_precision
-from streamcolor.backends.fused import Fusion, fuse, graph_of
+from streamcolor.backends.fused import Fusion, fuse, graph_of, network_of
 from streamcolor.cli import app
 from streamcolor.errors import BackendError, ConfigError, SinkError
 from streamcolor.export import compared, export, scenes
