@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from streamcolor.channel import Batcher, Channel, WhenFull
 from streamcolor.errors import SinkError, SourceDenied, SourceError
-from streamcolor.frames import StreamInfo
+from streamcolor.frames import Item, StreamInfo
 from streamcolor.metrics import FeedCounts, State
 from streamcolor.session import Clock, Session
 from streamcolor.worker import Worker
@@ -132,7 +132,8 @@ class FeedRun:
                 return
             sink = feed.make_sink()
             lane = self.batcher.join(stream, feed.when_full)
-            session = Session(stream, lane, Channel(PACKETS, feed.when_full), self.counters, self.clock)
+            outbox: Channel[Item] = Channel(PACKETS, feed.when_full)
+            session = Session(feed.name, stream, lane, outbox, self.counters, self.clock)
             self.session = self.sessions[stream] = session
             error = None if self.halted.is_set() else self._read_and_write(session, source, sink)
         finally:

@@ -25,6 +25,7 @@ SAY_DROPS = 1.0  # seconds between two lines about dropped frames
 class Session:
     """One connection of a feed, and the part of the road that is its own."""
 
+    feed: str  # its name
     stream: str
     lane: Lane
     outbox: Channel[Item]
@@ -46,7 +47,7 @@ class Session:
             taken = self._send(item, batcher)
             counters.dropped = before + self.lane.dropped + self.outbox.dropped
             if counters.dropped > told and (now := self.clock()) >= tell_at:
-                log.warning("%s: %d frames dropped, newer ones came", self.stream, counters.dropped - told)
+                log.warning("%s: frames dropped: %d, newer ones had come", self.feed, counters.dropped - told)
                 told, tell_at = counters.dropped, now + SAY_DROPS
             if not taken or halted.is_set():
                 return False
