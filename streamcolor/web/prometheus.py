@@ -1,7 +1,7 @@
 """The state of all cameras in Prometheus' text format, made when it is asked for."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
@@ -14,10 +14,8 @@ from streamcolor.web import FeedView, Station
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 STATES = ("off", *State)
-_GAUGES: dict[str, tuple[str, Callable[[FeedCounts], float]]] = {
-    "fps": ("Colored frames per second over the last five seconds", lambda counts: counts.fps),
-}
-_COUNTERS: dict[str, tuple[str, Callable[[FeedCounts], float]]] = {
+_LABELS = ("camera",)
+_COUNTERS: Mapping[str, tuple[str, Callable[[FeedCounts], float]]] = {
     "frames_read": ("Frames that the camera sent", lambda counts: counts.read.frames),
     "frames_colored": ("Frames that reached the outputs", lambda counts: counts.write.frames),
     "frames_dropped": ("Frames and packets that were too old to be worth the work", lambda counts: counts.dropped),
@@ -36,28 +34,20 @@ class Feeds(Collector):
         views = self._station.feeds()
         running = [(view.name, view.counts) for view in views if view.counts is not None]
         yield from _states(views)
-        age = GaugeMetricFamily(_name("last_frame_age_seconds"), "Since the latest frame of the camera", labels=_LABELS)
-        for name, counts in running:
-            if counts.last_frame is not None:
-                age.add_metric([name], max(0.0, self._clock() - counts.last_frame))
-        yield age
-        for kind, table in ((GaugeMetricFamily, _GAUGES), (CounterMetricFamily, _COUNTERS)):
-            for what, (text, value) in table.items():
-                family = kind(_name(what), text, labels=_LABELS)
-                for name, counts in running:
-                    family.add_metric([name], value(counts))
-                yield family
+        yield from _present(running, self._clock())
+        for what, (text, value) in _COUNTERS.items():
+            family = CounterMetricFamily(_name(what), text, labels=_LABELS)
+            for name, counts in running:
+                family.add_metric([name], value(counts))
+            yield family
         yield from _times(running)
-
-
-_LABELS = ("camera",)
 
 
 def metrics(station: Station) -> Callable[[], bytes]:
     """Return what gives the text."""
     registry = CollectorRegistry()
     registry.register(Feeds(station))
-    ProcessCollector(registry=registry)  # memory, threads' processor time, file descriptors of the whole program
+    ProcessCollector(registry=registry)  # memory, processor time and file descriptors of the whole program
     return lambda: generate_latest(registry)
 
 
@@ -74,6 +64,17 @@ def _states(views: Sequence[FeedView]) -> Iterator[Metric]:
             state.add_metric([view.name, each], view.state == each)
     yield state
     yield viewers
+
+
+def _present(running: Sequence[tuple[str, FeedCounts]], now: float) -> Iterator[Metric]:
+    age = GaugeMetricFamily(_name("last_frame_age_seconds"), "Since the latest frame of the camera", labels=_LABELS)
+    fps = GaugeMetricFamily(_name("fps"), "Colored frames per second over the last five seconds", labels=_LABELS)
+    for name, counts in running:
+        fps.add_metric([name], counts.fps)
+        if counts.last_frame is not None:
+            age.add_metric([name], max(0.0, now - counts.last_frame))
+    yield age
+    yield fps
 
 
 def _times(running: Sequence[tuple[str, FeedCounts]]) -> Iterator[Metric]:
