@@ -139,6 +139,19 @@ def test_two_cameras_move_in_color_and_come_back(page, cameras, cameras_file, pa
         assert moves_in_color(page, "gate", "yard"), server.log
 
 
+def test_a_picture_of_another_size_is_followed(page, cameras, cameras_file, clip):
+    gate, _ = cameras
+    width = "document.querySelector('[data-name=gate] video').videoWidth"
+    with serving(cameras_file) as server:
+        page.goto(server.address)
+        page.wait_for_selector(".tile")
+        assert moves_in_color(page, "gate")
+        assert page.evaluate(width) == 320
+        gate.switch(clip)
+        assert until(lambda: page.evaluate(width) == 160), server.log
+        assert moves_in_color(page, "gate", "yard"), server.log
+
+
 def test_a_server_that_starts_again_is_found_again(page, cameras_file, password_file):
     with serving(cameras_file, "--password-file", str(password_file)) as server:
         log_in(page, server)
