@@ -50,9 +50,12 @@ def measure(url: str, *, cameras: int, seconds: float, model: str) -> dict[str, 
     """Color `cameras` readers of one address for some time; give the quantiles of all delays, in milliseconds."""
     backend = open_backend("auto", model)
     engine = Engine(Colorizer(backend), batch=backend.batch)
-    ages: list[tuple[float, float]] = []
+    ages: list[list[tuple[float, float]]] = [[] for _ in range(cameras)]  # of each camera: (moment, age)
     pairs = [live_feed(LiveSettings(f"camera{number}", url)) for number in range(cameras)]
-    feeds = [timed(feed, lambda age: ages.append((time.monotonic(), age))) for feed, _ in pairs]
+    feeds = [
+        timed(feed, lambda age, of=of: of.append((time.monotonic(), age)))
+        for (feed, _), of in zip(pairs, ages, strict=True)
+    ]
     began, cpu = time.monotonic(), time.process_time()
 
     def watch(_: object) -> None:
@@ -64,14 +67,15 @@ def measure(url: str, *, cameras: int, seconds: float, model: str) -> dict[str, 
     for _, broadcast in pairs:
         broadcast.close()
     backend.close()
-    delays = np.array([age for moment, age in ages if moment - began > WARM_UP]) * 1000
-    counts = engine.snapshot().values()
+    counted = [[1000 * age for moment, age in of if moment - began > WARM_UP] for of in ages]
+    rates = [len(of) / seconds for of in counted]
+    every = np.concatenate(counted)
     return {
         "cameras": cameras,
-        "fps_each": round(len(delays) / seconds / cameras, 2),
-        "dropped": sum(each.dropped for each in counts),
+        "fps_each": [round(min(rates), 2), round(max(rates), 2)],
+        "dropped": sum(each.dropped for each in engine.snapshot().values()),
         "busy_cores": round(busy, 2),
-        "delay_ms": {f"p{share}": round(float(np.percentile(delays, share)), 1) for share in (50, 95, 99)},
+        "delay_ms": {f"p{share}": round(float(np.percentile(every, share)), 1) for share in (50, 95, 99)},
     }
 
 

@@ -9,10 +9,19 @@ def delay_table(found: dict[str, Any]) -> str:
     """Return the added delay by the number of cameras."""
     width, height = found["size"]
     rows = [
-        (run["cameras"], run["fps_each"], run["dropped"], run["busy_cores"], *run["delay_ms"].values())
+        (run["cameras"], *run["fps_each"], run["dropped"], run["busy_cores"], *run["delay_ms"].values())
         for run in found["runs"]
     ]
-    head = (f"cameras, {width}x{height}", "fps each", "dropped", "cores busy", "delay p50 ms", "p95", "p99")
+    head = (
+        f"cameras, {width}x{height}",
+        "fps, slowest",
+        "fastest",
+        "dropped",
+        "cores busy",
+        "delay p50 ms",
+        "p95",
+        "p99",
+    )
     return table(head, rows)
 
 
