@@ -1,5 +1,6 @@
 """Reads a camera with FFmpeg: the first picture soon, every later one at once, and no silence taken for a picture."""
 
+import math
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack
@@ -34,17 +35,17 @@ _TIMELESS = cast("int", Flags.no_timestamps.value)  # formats without time stamp
 
 # An RTSP answer describes the streams: nothing needs to be probed. Not "fflags=nobuffer", which throws away the key
 # frame that was read while probing.
-_RTSP = {"probesize": "32", "analyzeduration": "0", "fpsprobesize": "0"}
+_RTSP = {"probesize": "32", "analyzeduration": "0", "fpsprobesize": "0", "allowed_media_types": "video+audio"}
 _OTHER = {"analyzeduration": "1000000", "fpsprobesize": "0"}  # microseconds: MPEG-TS tells its streams bit by bit
 
 
 class LiveSource:
     """A camera: RTSP, RTMP, MPEG-TS over UDP, motion JPEG over HTTP, a V4L2 device, or `-`, standard input.
 
-    It never ends but by SourceLost; only standard input may end well. SourceLost also says that the picture has
-    another size from now on: one session has one. Times of pictures and packets are those of the monotonic clock, see
-    `Axis`; `Frame.captured` is when the packet arrived. Opening takes as long as the first key frame needs, and raises
-    SourceError, or SourceDenied where user or password are wrong.
+    It never ends but by SourceLost; only standard input, which cannot be opened again, may pause and end. SourceLost
+    also says that the picture has another size from now on: one session has one. Times of pictures and packets are
+    those of the monotonic clock, see `Axis`; `Frame.captured` is when the packet arrived. Opening takes as long as the
+    first key frame needs, and raises SourceError, or SourceDenied where user or password are wrong.
     """
 
     def __init__(
@@ -60,19 +61,21 @@ class LiveSource:
     ) -> None:
         """`freeze`: seconds without a picture after which it is lost; `options`: FFmpeg's, in place of our own."""
         self._name, self._url, self._clock = name, url, clock
-        self._limit = freeze * _EARLY
+        self._freeze = math.inf if url == "-" else freeze
+        self._limit = self._freeze * _EARLY
         self._frames = self._undecodable = self._in_a_row = 0
         self._finished = False
         with ExitStack() as stack:
             self._container = self._open(transport, options or {})
             stack.callback(self._container.close)
             chosen = choose_streams(name, url, self._container)
-            self._video, self._copied = chosen.film, chosen.copied
+            self._video = chosen.film
+            self._copied = tuple(stream for stream in chosen.copied if stream.type == "audio")
             self._video.thread_count = 1  # frame threads would hold a picture each
             self._axis = Axis(trusted=not self._container.format.flags & _TIMELESS)
             self._deinterlace = Deinterlacer(deinterlace, Axis.time_base)
             self._packets = self._arriving()
-            self._pictured, self._patience = clock(), FIRST_PICTURE
+            self._pictured, self._started = clock(), False
             self._first = [self._first_picture()]
             codec, picture = self._video.codec_context, self._first[0][0]
             self._normalize = Normalizer(picture, matrix=codec.colorspace, full=codec.color_range)
@@ -113,7 +116,7 @@ class LiveSource:
             ours, kind = {}, "v4l2"
         elif url == "-":
             url = "pipe:0"
-        timeout = (OPENING, self._limit)
+        timeout = None if math.isinf(self._limit) else (OPENING, self._limit)
         return open_input(self._name, url, options={**ours, **options}, timeout=timeout, kind=kind)
 
     def _first_picture(self) -> tuple[VideoFrame, float]:
@@ -121,7 +124,7 @@ class LiveSource:
         for packet, now in self._packets:
             if packet.stream_index == self._video.index:
                 for picture in self._decoded(packet):
-                    self._pictured, self._patience = now, self._limit
+                    self._pictured, self._started = now, True
                     return picture, now
         raise SourceError(f"{self._name}: not one picture of {shown(self._url)} can be decoded")
 
@@ -133,13 +136,15 @@ class LiveSource:
             try:
                 packet = next(demuxer, None)
             except av.error.ExitError:  # how FFmpeg calls being interrupted
-                raise self._lost(f"no picture for {self._clock() - self._pictured:.1f} s") from None
+                raise self._lost(f"no picture for {self._freeze:g} s") from None
             except av.FFmpegError as error:
                 raise self._lost(hidden(reason(error), self._url)) from None
             now = self._clock()
             # FFmpeg gives out what its parser held when it is tired of waiting: an old picture, not a new one.
-            if now - asked >= self._limit or now - self._pictured >= self._patience:
-                raise self._lost(f"no picture for {now - self._pictured:.1f} s")
+            if now - asked >= self._limit or (self._started and now - self._pictured >= self._limit):
+                raise self._lost(f"no picture for {self._freeze:g} s")
+            if not self._started and now - self._pictured >= FIRST_PICTURE:
+                raise self._lost(f"no key frame for {FIRST_PICTURE:g} s")
             if packet is None or not packet.size:
                 if self._url == "-":
                     return
@@ -159,10 +164,11 @@ class LiveSource:
         except av.FFmpegError:
             self._undecodable += 1
             self._in_a_row += 1
-            if self._in_a_row >= _GIVE_UP and self._patience == self._limit:  # before: the key frame is still to come
+            if self._in_a_row >= _GIVE_UP and self._started:  # before: the key frame is still to come
                 raise self._lost(f"{self._in_a_row} packets in a row cannot be decoded") from None
             return []
-        self._in_a_row = 0
+        if pictures:
+            self._in_a_row = 0
         return pictures
 
     def _hand_on(self, picture: VideoFrame, now: float) -> Iterator[Frame]:

@@ -266,7 +266,7 @@ class TestNotOpening:
         clip = make_clip(clip_folder / "endless.mp4", codec="libx264", size=(160, 96), frames=200, options=endless)
         with Camera(clip) as camera:
             camera._at = 1
-            assert "no picture for" in self.refusal(camera)
+            assert "no key frame for 1 s" in self.refusal(camera)
 
     @pytest.mark.parametrize(("status", "kind"), [(401, SourceDenied), (403, SourceDenied), (404, SourceError)])
     def test_an_http_camera_that_refuses_and_secrets_in_its_query(self, status, kind):
@@ -333,6 +333,25 @@ class TestOtherInputs:
         with path.open() as film:
             done = subprocess.run([sys.executable, "-c", code], stdin=film, capture_output=True, text=True, check=True)
         assert done.stdout == "30 True\n"
+
+    def test_standard_input_may_pause(self, clip_folder):
+        path = make_clip(clip_folder / "pause.ts", codec="libx264", frames=200, options={"qp": "10"})
+        code = (
+            "from streamcolor.sources.live import LiveSource\n"
+            "source = LiveSource('gate', '-', freeze=0.1)\n"
+            "items = iter(source)\n"
+            "next(items)\n"
+            "print('first', flush=True)\n"
+            "print(1 + len(list(items)), source.report().complete)"
+        )
+        reader = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        data = path.read_bytes()
+        reader.stdin.write(data[: len(data) // 2])
+        reader.stdin.flush()
+        assert reader.stdout.readline() == b"first\n"
+        time.sleep(0.5)  # five times as long as a camera may be silent
+        rest, _ = reader.communicate(data[len(data) // 2 :])
+        assert rest == b"200 True\n"
 
 
 @pytest.fixture
