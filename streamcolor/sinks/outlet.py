@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 
 _WAITING = 250  # packets that may wait for an outlet: some seconds
 _RETRY = (0.5, 1.0, 2.0)  # seconds; the last repeats
+_STEADY = 5.0  # seconds; an outlet that was open for so long starts again at the shortest delay
 _ERRORS = (av.FFmpegError, OSError, ValueError, SinkError)
 _SPOKEN = frozenset({"aac", "ac3", "amr_nb", "g722", "g726", "mp2", "mp3", "opus", "pcm_alaw", "pcm_mulaw"})  # by RTP
 
@@ -50,7 +51,9 @@ class Outlet:
         self._state = OutletState(destination.name)
         self._queue: KeyedQueue[Encoded] = KeyedQueue(_WAITING)
         self._muxer: _Muxer | None = None
-        self._failures = 0  # in a row
+        self._failures = 0  # in a row, or soon after one another
+        self._told = False  # of a failure that is not over
+        self._opened = 0.0
         self._retry_at = 0.0
         self._warned: set[str] = set()
         self._worker = Worker(self._run, name=f"outlet {destination.name}", on_end=lambda _: None)
@@ -93,12 +96,11 @@ class Outlet:
             self._close()
             self._muxer = muxer = _Muxer(self._destination, packet)
             self._warn(muxer.warnings)
-            again = self._failures > 0
-            self._failures = 0
-            self._state.state = "open"
-            self._state.reconnects += again
-            if again:
+            self._state.reconnects += self._state.state == "failed"
+            self._state.state, self._opened = "open", self._clock()
+            if self._told:
                 log.info("%s: open again", self._destination.name)
+                self._told = False
         if muxer is None:
             self._state.drops += 1
         elif muxer.write(packet):
@@ -107,8 +109,11 @@ class Outlet:
     def _fail(self, error: Exception) -> None:
         reason = getattr(error, "strerror", None) or str(error)
         text = f"cannot write {self._destination.name}: {hidden(reason, self._destination.address)}"
+        if self._muxer and self._clock() - self._opened > _STEADY:
+            self._failures = 0
         if text != self._state.error or self._failures == 0:
             log.warning("%s", text)
+            self._told = True
         self._retry_at = self._clock() + _RETRY[min(self._failures, len(_RETRY) - 1)]
         self._failures += 1
         self._state.drops += 1

@@ -272,6 +272,21 @@ class TestFaults:
         assert 8 <= gate.opens <= 12, "every two seconds, and more often at first"
         assert caplog.text.count("Connection refused") == 1
 
+    def test_one_that_opens_and_fails_again_and_again_is_told_once_and_given_time(self, make, clock, caplog):
+        caplog.set_level(logging.INFO)
+        gate = Gate()
+        broadcast = make(gate.destination())
+        feed(broadcast, clock, 1)
+        written(broadcast, 1)
+        gate.error = 32  # EPIPE, also of what has just been opened
+        for first in range(1, 500, 25):
+            feed(broadcast, clock, 25, first=first)
+            wait_until(lambda due=first + 25: state(broadcast).drops + state(broadcast).packets >= due)
+        assert state(broadcast).state == "failed"
+        assert 6 <= gate.opens <= 13
+        assert caplog.text.count("Broken pipe") == 1
+        assert caplog.text.count("open again") <= 1
+
     def test_an_output_that_hangs_does_not_hold_up_the_end(self, make, clock, tmp_path):
         hanging = Gate()
         broadcast = make(hanging.destination(), tmp_path / "whole.mp4")
