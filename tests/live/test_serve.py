@@ -17,6 +17,7 @@ from camera import Camera
 from serving import ROOT, serving, until, write_cameras
 
 CANARY = "c4nary/p w@"
+IN_TIME = 3 + 3  # seconds to the end: what is promised, and what other work on the machine may take
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -101,7 +102,7 @@ class TestSignals:
             assert until(lambda: all(feed["frames"] > 10 for feed in server.feeds().values()))
             code, seconds = server.end(signal.SIGTERM)
         assert code == 0, server.log
-        assert seconds < 3 + 2, "two seconds are for other work on the machine"
+        assert seconds < IN_TIME
         for name in names:
             with av.open(str(tmp_path / f"{name}.mp4")) as file:
                 assert len(list(file.decode(video=0))) > 10
@@ -110,32 +111,26 @@ class TestSignals:
         with socket.create_server(("127.0.0.1", 0)) as unused:
             port = unused.getsockname()[1]
         with serving(write_cameras(tmp_path / "c.yaml", gate=f"rtsp://127.0.0.1:{port}/x")) as server:
-            assert until(lambda: server.feeds()["gate"]["state"] == "lost")
+            assert until(lambda: [feed["state"] for feed in server.feeds().values()] == ["lost"])
             with urllib.request.urlopen(f"{server.address}readyz") as answer:
                 assert answer.status == 200
             code, seconds = server.end(signal.SIGINT)
         assert code == 0, server.log
-        assert seconds < 3
+        assert seconds < IN_TIME
 
 
 def test_the_api_adds_changes_and_removes_cameras_and_the_others_do_not_notice(tmp_path, camera):
     with serving(write_cameras(tmp_path / "c.yaml", gate=camera.url())) as server:
-
-        def ask(method, path, **content):
-            body = json.dumps(content).encode()
-            request = urllib.request.Request(f"{server.address}api/feeds{path}", body, method=method)
-            return urllib.request.urlopen(request).read()
-
         assert live(server, "gate")
-        ask("POST", "", name="yard", url=camera.url())
+        ask(server, "POST", "", name="yard", url=camera.url())
         assert live(server, "gate", "yard")
         assert until(lambda: camera.watched() == 2)
-        ask("PUT", "/yard", url=camera.url(), saturation=2)
+        ask(server, "PUT", "/yard", url=camera.url(), saturation=2)
         assert server.feeds()["yard"]["reconnects"] == 0
         assert camera.watched() == 2, "colors need no reconnect"
-        ask("PUT", "/yard", url=camera.url(), crf=40)
+        ask(server, "PUT", "/yard", url=camera.url(), crf=40)
         assert live(server, "yard")
-        ask("DELETE", "/yard")
+        ask(server, "DELETE", "/yard")
         assert list(server.feeds()) == ["gate"]
         assert until(lambda: camera.watched() == 1)
         before = server.feeds()["gate"]
@@ -189,49 +184,68 @@ class TestPassword:
         assert message in done.stderr
 
 
-def test_no_password_is_told_whatever_goes_wrong(tmp_path, clip, camera):
-    with Camera(clip, user="guard", password="another") as denying, Camera(clip) as missing, Camera(clip) as broken:
-        missing.faults.missing = True
-        broken.faults.refuse = True
-        secret = tmp_path / "secret"
-        secret.write_text(CANARY + "\n")
+FAULTS = ("missing", "refuse", "stalled", "silent")  # from the start
+TROUBLES = {  # while it is watched
+    "freeze": lambda camera, _: setattr(camera.faults, "freeze", True),
+    "corrupt": lambda camera, _: setattr(camera.faults, "corrupt", 0.5),
+    "reset": lambda camera, _: camera.reset(),
+    "hang_up": lambda camera, _: camera.hang_up(),
+    "switch": lambda camera, other: camera.switch(other),
+}
+
+
+@pytest.mark.slow
+def test_no_password_is_told_whatever_goes_wrong(tmp_path, clip, hevc_clip):
+    secret = tmp_path / "secret"
+    secret.write_text(CANARY + "\n")
+
+    def url(camera, path="cam"):
         inside = "${file:secret}"
+        return f"rtsp://guard:{inside}@127.0.0.1:{camera.port}/{path}/{inside}?token={inside}&x={inside}"
 
-        def url(camera):
-            return f"rtsp://guard:{inside}@127.0.0.1:{camera.port}/cam/{inside}?token={inside}&x={inside}"
-
-        out = f"rtsp://guard:{inside}@127.0.0.1:{broken.port}/out/{inside}"
-        cameras = {
-            "denied": url(denying),
-            "missing": url(missing),
-            "broken": url(broken),
-            "good": {"url": camera.url(), "outputs": [out]},
-        }
-        file = write_cameras(tmp_path / "c.yaml", **cameras)
+    with contextlib.ExitStack() as stack:
+        cameras = {name: stack.enter_context(Camera(clip)) for name in (*FAULTS, *TROUBLES)}
+        for name in FAULTS:
+            setattr(cameras[name].faults, name, True)
+        cameras["denied"] = stack.enter_context(Camera(clip, user="guard", password="another"))
+        each = {name: {"url": url(camera), "freeze": 0.5} for name, camera in cameras.items()}
+        each["freeze"]["outputs"] = [url(cameras["refuse"], "out")]
+        file = write_cameras(tmp_path / "c.yaml", **each)
         told = [program(file, "--check")]
         with serving(file) as server:
-            assert until(
-                lambda: [feed["state"] for feed in server.feeds().values()] == ["denied", "lost", "lost", "live"]
-            )
-            assert until(lambda: server.feeds()["good"]["outputs"][0]["error"])
-            request = urllib.request.Request(
-                f"{server.address}api/feeds/good", b'{"url": "rtsp://u:c4nary@h"}', method="PUT"
-            )
-            assert "c4nary" not in urllib.request.urlopen(request).read().decode()
-            with contextlib.suppress(urllib.error.HTTPError):
-                urllib.request.urlopen(f"{server.address}api/feeds/good", json.dumps({"url": CANARY}).encode())
-            paths = ("", "api/feeds", "metrics", "static/page.js")
-            told += [urllib.request.urlopen(server.address + path).read().decode() for path in paths]
-            server.process.send_signal(signal.SIGHUP)
-            server.wait_for("untouched")
+            assert live(server, *TROUBLES), server.log
+            for name, trouble in TROUBLES.items():
+                trouble(cameras[name], hevc_clip)
+            failed = {"missing", "refuse", "stalled", "denied", *TROUBLES} - {"corrupt"}
+            assert until(lambda: failed <= {name for name, feed in server.feeds().items() if feed["error"]}), server.log
+            assert until(lambda: server.feeds()["freeze"]["outputs"][0]["error"])
+            told += [
+                ask(server, "PUT", "/reset", url="rtsp://u:c4nary@h"),
+                ask(server, "POST", "", name="other", url=CANARY),
+            ]
+            told += [
+                urllib.request.urlopen(server.address + path).read().decode() for path in ("", "api/feeds", "metrics")
+            ]
             secret.write_text(CANARY + "\n\x00")
             server.process.send_signal(signal.SIGHUP)
-            assert server.end(signal.SIGTERM)[0] == 0
+            server.wait_for(f"{len(cameras)} started")
+            assert server.end(signal.SIGTERM)[0] == 0, server.log
         told.append(server.log)
     everything = "\n".join(map(str, told))
     assert "denied" in everything
     assert "c4nary" not in everything
-    assert "p%20w" not in everything
+
+
+def ask(server, method, path, **content):
+    """Ask the API for something; give its answer, good or bad."""
+    body = json.dumps(content).encode()
+    request = urllib.request.Request(f"{server.address}api/feeds{path}", body, method=method)
+    try:
+        with urllib.request.urlopen(request) as answer:
+            return answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.read().decode()
 
 
 def without_extra(tmp_path):
