@@ -8,13 +8,15 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 
 import av
 import pytest
 from camera import Camera
-from serving import ROOT, serving, until, write_cameras
+from serving import BUSY, ROOT, serving, until, write_cameras
+from websockets.sync.client import connect
 
 CANARY = "c4nary/p w@"
 IN_TIME = 3 + 3  # seconds to the end: what is promised, and what other work on the machine may take
@@ -137,6 +139,30 @@ def test_the_api_adds_changes_and_removes_cameras_and_the_others_do_not_notice(t
         assert before["reconnects"] == 0
         assert until(lambda: server.feeds()["gate"]["frames"] > before["frames"])
         assert server.end(signal.SIGTERM)[0] == 0, server.log
+
+
+@pytest.mark.slow
+def test_a_browser_that_never_reads_costs_neither_the_camera_nor_other_browsers_a_picture(tmp_path, larger_clip):
+    with Camera(larger_clip) as camera:
+        rich = {"url": camera.url(), "crf": 1}  # so much data that no buffer can hide it
+        with serving(write_cameras(tmp_path / "c.yaml", gate=rich, yard=camera.url())) as server:
+            assert live(server, "gate", "yard")
+            host, _, port = server.address.removeprefix("http://").rstrip("/").partition(":")
+            with socket.socket() as deaf, connect(f"ws://{host}:{port}/video/gate", max_size=None) as browser:
+                deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                deaf.connect((host, int(port)))
+                deaf.sendall(
+                    f"GET /video/gate HTTP/1.1\r\nHost: {host}:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n".encode()
+                )
+                assert until(lambda: server.feeds()["gate"]["viewers"] == 2)
+                end = time.monotonic() + BUSY
+                while server.feeds()["gate"]["viewers"] == 2:
+                    assert browser.recv(timeout=2), "the other browser goes on"
+                    assert time.monotonic() < end, "it should have been left after ten seconds"
+                assert browser.recv(timeout=2)
+            assert [feed["reconnects"] for feed in server.feeds().values()] == [0, 0]
+            assert server.end(signal.SIGTERM)[0] == 0, server.log
 
 
 class TestWithoutThePage:
