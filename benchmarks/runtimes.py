@@ -2,13 +2,15 @@
 
 import argparse
 import statistics
+import sys
 import time
-from importlib.util import find_spec
+from contextlib import ExitStack
 
 import numpy as np
 from measure import write
 
-from streamcolor.backends import BACKENDS, Backend, open_backend
+from streamcolor.backends import Backend
+from streamcolor.bench.compare import open_all
 from streamcolor.chroma import network_size
 
 
@@ -17,8 +19,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=60, help="rounds (default 60)")
     given = parser.parse_args()
-    names = [(name, model) for name, runtime in BACKENDS.items() if find_spec(runtime.package) for model in MODELS]
-    backends = {f"{name} {PRECISION[model]}": open_backend(name, model, threads=1) for name, model in names}
+    stack = ExitStack()
+    opened, failed = open_all("tiny", stack, threads=1)
+    for name, why in failed.items():
+        print(f"{name}: {why}", file=sys.stderr)
+    backends = {name.replace("fp32", "single"): backend for name, backend in opened.items()}
     network = next(iter(backends.values())).network
     width, height = network_size(1280, 720, pixels=network.pixels, stride=network.stride)
     light = (np.random.default_rng(0).random((1, 1, height, width)) * 100).astype(np.float32)
@@ -29,11 +34,8 @@ def main() -> None:
         for name, backend in backends.items():
             seen[name].append(cost(backend, light))
     figures = {name: round(statistics.median(each), 2) for name, each in seen.items()}
+    stack.close()
     write("runtimes", {"size": [width, height], "cpu_ms": figures})
-
-
-MODELS = ("tiny", "tiny-fp32")
-PRECISION = {"tiny": "int8", "tiny-fp32": "single"}
 
 
 def cost(backend: Backend, light: np.ndarray) -> float:

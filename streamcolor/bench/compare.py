@@ -20,7 +20,7 @@ REFERENCES: Final = ("torch fp32", "onnx fp32", "openvino fp32")  # colors are c
 PICTURES: Final = 8  # of the sample
 
 
-def open_all(model: str, stack: ExitStack) -> tuple[dict[str, Backend], dict[str, str]]:
+def open_all(model: str, stack: ExitStack, *, threads: int | None = None) -> tuple[dict[str, Backend], dict[str, str]]:
     """Open each backend with each precision of the network; return them by name, and why others do not work."""
     models = [model, *(name for name in known_models() if name == f"{model}-fp32")]
     opened: dict[str, Backend] = {}
@@ -28,7 +28,7 @@ def open_all(model: str, stack: ExitStack) -> tuple[dict[str, Backend], dict[str
     for name in BACKENDS:
         for each in models:
             try:
-                backend = open_backend(name, each)
+                backend = open_backend(name, each, threads=threads)
             except (BackendError, ConfigError) as error:
                 failed[name] = str(error)
                 continue
