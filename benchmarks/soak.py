@@ -19,6 +19,7 @@ from streamcolor.engine import Engine
 from streamcolor.live import LiveSettings, live_feed
 from streamcolor.metrics import FeedCounts
 from streamcolor.sinks.broadcast import Broadcast
+from streamcolor.worker import share_heaps
 
 SETTLING = 300.0  # seconds after which memory must not grow any more
 LOOK_EVERY = 5.0  # seconds
@@ -62,6 +63,7 @@ def soak(
     camera: CameraServer, folder: Path, *, cameras: int, seconds: float, cut_every: float, model: str
 ) -> list[Look]:
     """Color `cameras` readers of one camera into HLS, each with a viewer; cut all connections now and then."""
+    share_heaps()  # as `streamcolor serve` does
     backend = open_backend("auto", model)
     engine = Engine(Colorizer(backend), batch=backend.batch)
     settings = [

@@ -23,6 +23,7 @@ from streamcolor.sources.deinterlace import Deinterlace
 from streamcolor.sources.live import LiveSource, Transport
 from streamcolor.urls import shown
 from streamcolor.wiring import open_colorizer
+from streamcolor.worker import share_heaps
 
 LiveWatch: TypeAlias = Callable[[FeedCounts, BroadcastState], None]
 
@@ -131,6 +132,7 @@ class LiveJob:
 
     def run(self, watch: LiveWatch | None = None) -> LiveReport:
         """Work until `stop`, the end of standard input, or until no output can ever be written again (SinkError)."""
+        share_heaps()
         settings, live = self._settings, self._live
         backend = open_backend(settings.backend, settings.model)
         try:

@@ -17,6 +17,7 @@ from streamcolor.live import live_feed
 from streamcolor.looks import Looks
 from streamcolor.sinks.synthetic import synthetic_color
 from streamcolor.station import Station, live_settings
+from streamcolor.worker import share_heaps
 
 if TYPE_CHECKING:
     from streamcolor.web.server import WebServer
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 @contextmanager
 def open_station(config: Config) -> Iterator[Station]:
     """Open the network that all cameras share. Raises StreamcolorError."""
+    share_heaps()
     backend = open_backend(config.backend, config.model)
     try:
         looks = Looks(backend)

@@ -1,7 +1,21 @@
 """The thread boundary: work in a thread, and what it raised."""
 
+import contextlib
+import ctypes
 import threading
 from collections.abc import Callable
+
+_M_ARENA_MAX = -8  # glibc's number for it, see mallopt(3)
+
+
+def share_heaps() -> None:
+    """Have all threads of this process share two heaps, for programs whose threads come and go for months.
+
+    glibc gives threads up to eight heaps a core, each of which keeps the most that it ever held: memory grew by 10 kB
+    with every connection. Does nothing with another C library.
+    """
+    with contextlib.suppress(AttributeError):
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
 
 
 class Worker:

@@ -1,0 +1,35 @@
+"""What threads share."""
+
+import ctypes
+import subprocess
+import sys
+
+import pytest
+
+HEAPS = """
+import ctypes, sys, threading
+from streamcolor.worker import share_heaps
+if sys.argv[1] == "shared":
+    share_heaps()
+met = threading.Barrier(9)
+def work():
+    kept = bytearray(10_000)
+    met.wait()
+for _ in range(8):
+    threading.Thread(target=work).start()
+met.wait()
+libc = ctypes.CDLL(None)
+libc.malloc_info(0, ctypes.c_void_p.in_dll(libc, "stdout"))
+libc.fflush(None)
+"""
+
+
+def heaps(how):
+    done = subprocess.run([sys.executable, "-c", HEAPS, how], capture_output=True, text=True, check=True)
+    return done.stdout.count("<heap nr=")
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_info"), reason="not glibc")
+def test_eight_threads_share_two_heaps_where_they_had_one_each():
+    assert heaps("apart") > 4
+    assert heaps("shared") <= 2
