@@ -13,7 +13,7 @@ from streamcolor.errors import SinkError, SourceDenied, SourceError
 from streamcolor.frames import Item, StreamInfo
 from streamcolor.metrics import FeedCounts, State
 from streamcolor.session import Clock, Session
-from streamcolor.worker import Worker
+from streamcolor.worker import Worker, give_memory_back
 
 if TYPE_CHECKING:
     from streamcolor.sinks import Sink
@@ -96,6 +96,8 @@ class FeedRun:
             error = self._try_session(stream)
             if self.halted.is_set() or not self.feed.reopened:
                 break
+            if self.counters.state is State.LIVE:
+                give_memory_back()  # the decoder's
             self._tell(stream, error)
             steady = self.clock() - began > STEADY
             denials = denials + 1 if isinstance(error, SourceDenied) else 0

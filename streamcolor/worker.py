@@ -5,6 +5,7 @@ import ctypes
 import threading
 from collections.abc import Callable
 
+_LIBC = ctypes.CDLL(None)
 _M_ARENA_MAX = -8  # glibc's number for it, see mallopt(3)
 
 
@@ -15,7 +16,17 @@ def share_heaps() -> None:
     with every connection. Does nothing with another C library.
     """
     with contextlib.suppress(AttributeError):
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
+        _LIBC.mallopt(_M_ARENA_MAX, 2)
+
+
+def give_memory_back() -> None:
+    """Return to the system what something large that is gone has left in glibc's heaps, in about half a millisecond.
+
+    Small things that stay keep the room between them: memory grew by 7 kB with every connection, in any number of
+    heaps. Does nothing with another C library.
+    """
+    with contextlib.suppress(AttributeError):
+        _LIBC.malloc_trim(0)
 
 
 class Worker:

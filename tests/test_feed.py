@@ -221,6 +221,21 @@ class TestReopening:
         engine.run([live_feed(connect, retry_delays=(3600,))])
         assert len(opened) >= 3
 
+    def test_memory_is_given_back_after_a_session_and_not_after_every_attempt(self, monkeypatch):
+        engine, given = Engine(Tint()), []
+        Pauses(monkeypatch, engine, after=5)
+        monkeypatch.setattr(feed_module, "give_memory_back", lambda: given.append(len(opened)))
+        opened = []
+
+        def connect(stream):
+            opened.append(stream)
+            if len(opened) != 2:
+                raise SourceLost("away")
+            return FakeSource(stream)
+
+        engine.run([live_feed(connect)])
+        assert (len(opened), given) == (5, [2])
+
     def test_a_live_feed_without_retry_delays_ends(self):
         sink = FakeSink()
         Engine(Tint()).run([live_feed(FakeSource, lambda: sink, retry_delays=())])

@@ -33,3 +33,26 @@ def heaps(how):
 def test_eight_threads_share_two_heaps_where_they_had_one_each():
     assert heaps("apart") > 4
     assert heaps("shared") <= 2
+
+
+PINNED = """
+from pathlib import Path
+from streamcolor.worker import give_memory_back
+def pages():
+    return int(Path("/proc/self/statm").read_text().split()[1])
+before = pages()
+blocks = [bytearray(8000) for _ in range(5000)]
+full = pages()
+blocks = blocks[::100]
+pinned = pages()
+give_memory_back()
+print(full - before, pinned - before, pages() - before)
+"""
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="not glibc")
+def test_what_small_things_keep_apart_is_given_back():
+    done = subprocess.run([sys.executable, "-c", PINNED], capture_output=True, text=True, check=True)
+    full, pinned, given_back = map(int, done.stdout.split())
+    assert pinned > full / 2, "freeing alone is not enough"
+    assert given_back < full / 4
