@@ -55,8 +55,8 @@ class Counts:
     cuts: int = 0  # scene changes
 
 
-@dataclass(slots=True, eq=False)
-class _Coloring:
+@dataclass(slots=True, eq=False, weakref_slot=True)
+class Coloring:
     """One prediction, asked for and later made; all frames that use it share its planes."""
 
     small_hw: Plane
@@ -74,7 +74,7 @@ class _Stream:
     size: tuple[int, int]  # the network's input: (w, h)
     cuts: Cuts = field(default_factory=Cuts)
     judge: ColorJudge = field(default_factory=ColorJudge)
-    coloring: _Coloring | None = None  # the latest
+    coloring: Coloring | None = None  # the latest
     age: int = 0  # frames since then
 
 
@@ -114,7 +114,7 @@ class Colorizer:
 
         Planes may be shared between frames: read them, never write them. Raises BackendError.
         """
-        colorings = [self._plan(frame) for frame in frames]
+        colorings = [self.plan(frame) for frame in frames]
         self._predict(colorings)
         return [
             frame if coloring is None else self._colored(frame, coloring)
@@ -125,8 +125,11 @@ class Colorizer:
         """Drop what is remembered of a stream that is over."""
         self._streams.pop(stream, None)
 
-    def _plan(self, frame: Frame) -> _Coloring | None:
-        """Return the prediction that colors this frame, old or still to be made; None: it stays as it is."""
+    def plan(self, frame: Frame) -> Coloring | None:
+        """Return the prediction that colors this frame, old or still to be made; None: it stays as it is.
+
+        To be asked once for each frame of a stream, in order. Who makes predictions elsewhere asks with small pictures.
+        """
         stream = self._stream(frame)
         small = shrink(frame.luma, *stream.size)
         tiny = tiny_luma(small, frame.space)
@@ -139,7 +142,7 @@ class Colorizer:
         reused = old is not None and not cut and self._serves(old, small, stream.age)
         if not kept and not reused:
             height, width = frame.chroma[0].shape
-            stream.coloring = _Coloring(small, frame.space, (width, height))
+            stream.coloring = Coloring(small, frame.space, (width, height))
             stream.age = 0
         self.counts.frames += 1
         self.counts.kept += kept
@@ -157,14 +160,14 @@ class Colorizer:
             stream = self._streams[frame.stream] = _Stream(kind, size)
         return stream
 
-    def _serves(self, coloring: _Coloring, small: Plane, age: int) -> bool:
+    def _serves(self, coloring: Coloring, small: Plane, age: int) -> bool:
         if self._every == "auto":
             return barely_differs(small, coloring.small_hw, coloring.space.depth, age=age)
         return age < self._every
 
-    def _predict(self, colorings: Sequence[_Coloring | None]) -> None:
+    def _predict(self, colorings: Sequence[Coloring | None]) -> None:
         """Ask the network for everything that is still to be made, all pictures of one size at once."""
-        groups: dict[tuple[int, ...], list[_Coloring]] = defaultdict(list)
+        groups: dict[tuple[int, ...], list[Coloring]] = defaultdict(list)
         for coloring in dict.fromkeys(colorings):  # each once, in order
             if coloring is not None and coloring.chroma is None:
                 groups[coloring.small_hw.shape].append(coloring)
@@ -176,14 +179,14 @@ class Colorizer:
             for coloring, ab_2hw in zip(group, prediction.ab_N2hw, strict=True):
                 self._finish(coloring, ab_2hw * np.float32(self._saturation))
 
-    def _finish(self, coloring: _Coloring, ab_2hw: Floats) -> None:
+    def _finish(self, coloring: Coloring, ab_2hw: Floats) -> None:
         light = light_from_luma(quarter(coloring.small_hw), coloring.space)
         cb, cr = chroma_from_ab(light, ab_2hw, coloring.space)
         coloring.chroma = enlarge(cb, *coloring.chroma_size), enlarge(cr, *coloring.chroma_size)
         if self._exact:
             coloring.shift = luma_shift(light, ab_2hw, coloring.space)
 
-    def _colored(self, frame: Frame, coloring: _Coloring) -> Frame:
+    def _colored(self, frame: Frame, coloring: Coloring) -> Frame:
         assert coloring.chroma is not None
         if coloring.shift is None:
             return replace(frame, chroma=coloring.chroma)

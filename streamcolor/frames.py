@@ -1,10 +1,10 @@
 """The values that flow from a source to a sink."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,6 +72,45 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
+class DeviceFrame(Frame):
+    """A Frame of 8 bits in 4:2:0 whose planes are torch's tensors on a GPU, complete whatever stream reads them.
+
+    Only who is given a device gets one: `streamcolor.device` colors it, MuxSink writes it.
+    """
+
+    luma: Any  # uint8 (H, W), both even
+    chroma: Any  # uint8 (H/2, W/2, 2): Cb and Cr in turn, as in NV12
+
+    def __post_init__(self) -> None:
+        height, width = self.luma.shape
+        if tuple(self.chroma.shape) != (height / 2, width / 2, 2):
+            raise ValueError(f"chroma {tuple(self.chroma.shape)} does not fit luma {tuple(self.luma.shape)}")
+
+    def downloaded(self) -> Frame:
+        """Return the same picture in memory."""
+        luma, chroma = self.luma.cpu().numpy(), self.chroma.cpu().numpy()
+        return Frame(self.stream, self.pts, luma, (chroma[..., 0], chroma[..., 1]), self.space, self.captured)
+
+
+class Device(Protocol):
+    """What source and sink know of the GPU on which pictures stay: `streamcolor.device.Gpu`."""
+
+    surface: str  # FFmpeg's pixel format of pictures that lie there
+
+    def options(self) -> dict[str, str]:
+        """Return FFmpeg's options for a device that shares its memory with us, and prepare this thread for it."""
+        ...
+
+    def copied(self, planes: Sequence[Any]) -> list[Any]:
+        """Return planes of a decoder's surface as tensors of our own, complete; the decoder may reuse the surface."""
+        ...
+
+    def joined(self, frame: DeviceFrame) -> tuple[Any, Any]:
+        """Return copies of luma and chroma, complete, in one piece of memory."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class Passthrough:
     """A compressed packet of a stream that we do not touch: audio, subtitles, data."""
 
@@ -112,4 +151,5 @@ class StreamInfo:
     chapters: tuple[Mapping[str, Any], ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
     pictures: tuple[str, ...] = ()  # of a folder of pictures: the file name of the frame with pts i is pictures[i]
+    on_device: bool = False  # pictures are DeviceFrames, if nothing speaks against one of them
     display_matrix: tuple[int, ...] = ()  # FFmpeg's nine numbers that turn or mirror the picture; empty: none

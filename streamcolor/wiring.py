@@ -1,16 +1,18 @@
 """Settings → objects: the only module that knows sources, sinks, network and engine."""
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from os import PathLike, fspath
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 from streamcolor import __version__
 from streamcolor.backends import Backend, open_backend
+from streamcolor.backends.gpu import why_no_cuda
 from streamcolor.colorizer import Colorizer, Every, Lightness, WhenColored
-from streamcolor.engine import Engine, Feed
+from streamcolor.engine import Colorize, Engine, Feed
 from streamcolor.metrics import FeedCounts
 from streamcolor.paths import check_paths, plain, reads_pictures, writes_folder, writes_picture
 from streamcolor.report import Report
@@ -25,6 +27,11 @@ from streamcolor.sources.deinterlace import Deinterlace
 from streamcolor.sources.hwaccel import Hwaccel, decoder
 from streamcolor.sources.images import ImagesSource
 from streamcolor.urls import shown
+
+if TYPE_CHECKING:
+    from streamcolor.device import Gpu, Predicting
+
+log = logging.getLogger(__name__)
 
 Watch: TypeAlias = Callable[[FeedCounts], None]
 
@@ -101,15 +108,17 @@ class Job:
     def _run(self, backend: Backend, watch: Watch | None, began: float) -> Report:
         settings = self._settings
         colorizer = open_colorizer(settings, backend)
+        device = open_device(settings, backend)
+        colorize = on_device(settings, backend, colorizer, device) if device else colorizer
         name = Path(shown(settings.input)).name or "input"
-        sink = open_sink(settings, backend)
+        sink = open_sink(settings, backend, device)
         sources: list[Source] = []
 
         def connect(stream: str) -> Source:
-            sources.append(open_source(settings, stream))
+            sources.append(open_source(settings, stream, device))
             return sources[-1]
 
-        engine = Engine(colorizer, batch=backend.batch)
+        engine = Engine(colorize, batch=backend.batch)
         self._engine = engine
         if self._stopped:  # it was asked for while the network was loading
             engine.stop()
@@ -150,14 +159,46 @@ def open_colorizer(settings: Settings, backend: Backend) -> Colorizer:
     )
 
 
-def open_source(settings: Settings, stream: str) -> Source:
+def open_device(settings: Settings, backend: Backend) -> "Gpu | None":
+    """Return the GPU on which pictures stay from the decoder to the encoder; None: all of them come to memory."""
+    if settings.hwaccel == "off" or why_no_cuda():
+        return None
+    if reason := _why_not_on_device(settings, backend):
+        log.info("decoded pictures come back to memory: %s", reason)
+        return None
+    from streamcolor.device import Gpu  # noqa: PLC0415  # torch, for a GPU only
+
+    return Gpu()
+
+
+def _why_not_on_device(settings: Settings, backend: Backend) -> str:
+    if backend.name not in ("torch", "tensorrt"):
+        return f"{backend.name} runs the network on the processor"
+    if settings.lightness == "exact":
+        return "lightness exact is computed there"
+    pictures = reads_pictures(settings.input) or writes_picture(settings.output) or writes_folder(settings.output)
+    return "they are files of their own" if pictures else ""
+
+
+def on_device(settings: Settings, backend: Backend, colorizer: Colorizer, device: "Gpu") -> Colorize:
+    """Make what colors pictures that lie on a device."""
+    from streamcolor.device import DeviceColorizer  # noqa: PLC0415  # torch, for a GPU only
+
+    saturation, vividness = settings.saturation, settings.vividness
+    predicting = cast("Predicting", backend)
+    return DeviceColorizer(colorizer, predicting, device, saturation=saturation, vividness=vividness)
+
+
+def open_source(settings: Settings, stream: str, device: "Gpu | None" = None) -> Source:
     """Open the input as what it is: pictures, or whatever FFmpeg can read."""
     if reads_pictures(settings.input):
         return ImagesSource(stream, Path(settings.input))
-    return AvSource(stream, settings.input, deinterlace=settings.deinterlace, hwaccel=decoder(settings.hwaccel))
+    hwaccel = decoder(settings.hwaccel, device)
+    device = device if hwaccel else None
+    return AvSource(stream, settings.input, deinterlace=settings.deinterlace, hwaccel=hwaccel, device=device)
 
 
-def open_sink(settings: Settings, backend: Backend) -> Sink:
+def open_sink(settings: Settings, backend: Backend, device: "Gpu | None" = None) -> Sink:
     """Make the sink that the output's name asks for."""
     tag = synthetic_color(version=__version__, network=backend.network.name)
     if writes_picture(settings.output) or writes_folder(settings.output):
@@ -169,4 +210,5 @@ def open_sink(settings: Settings, backend: Backend) -> Sink:
         preset=settings.preset,
         overwrite=settings.overwrite,
         tag=tag,
+        device=device,
     )

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.video.reformatter import Interpolation
 
 NEUTRAL = 128
 SUFFIX_AUDIO = {".mp4": "aac", ".ts": "mp2", ".webm": "libopus", ".mkv": "pcm_s16le", ".mov": "pcm_s16le"}
@@ -181,6 +182,15 @@ def read_packets(path, kind):
                 pts = None if packet.pts is None else packet.pts * packet.time_base
                 found[streams.index(packet.stream)].append((pts, bytes(packet)))
         return found
+
+
+def as_downloaded(picture, surface):
+    """A picture as FFmpeg downloads it from a GPU: in another format, and everything else as it was."""
+    full = 2 if picture.format.name.startswith("yuvj") else None
+    exact = Interpolation.ACCURATE_RND | Interpolation.BITEXACT
+    copy = picture.reformat(format=surface, interpolation=exact, src_color_range=full, dst_color_range=full)
+    copy.pts, copy.color_range, copy.colorspace = picture.pts, picture.color_range, picture.colorspace
+    return copy
 
 
 def _add_video(output, codec, rate, *, size, pix_fmt, options, interlaced, vfr):

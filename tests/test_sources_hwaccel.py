@@ -2,14 +2,14 @@
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import numpy as np
 import pytest
 import torch
 from av.codec.hwaccel import HWAccel
-from av.video.reformatter import Interpolation
-from clips import make_clip
+from clips import as_downloaded, make_clip
 
 from streamcolor.errors import ConfigError, SourceError
 from streamcolor.frames import Frame
@@ -32,15 +32,6 @@ def frames_of(path, **options):
     report = source.report()
     source.close()
     return source.info, frames, report
-
-
-def as_downloaded(picture, surface):
-    """A picture as FFmpeg downloads it from a GPU: in another format, and everything else as it was."""
-    full = 2 if picture.format.name.startswith("yuvj") else None
-    exact = Interpolation.ACCURATE_RND | Interpolation.BITEXACT
-    copy = picture.reformat(format=surface, interpolation=exact, src_color_range=full, dst_color_range=full)
-    copy.pts, copy.color_range, copy.colorspace = picture.pts, picture.color_range, picture.colorspace
-    return copy
 
 
 @pytest.mark.parametrize(
@@ -85,6 +76,17 @@ class TestModes:
 
     def test_cuda_does_not(self):
         assert not decoder("cuda").allow_software_fallback
+
+    def test_pictures_are_downloaded_unless_there_is_a_device_for_them(self):
+        assert not decoder("cuda").is_hw_owned
+
+    @pytest.mark.parametrize("mode", ["auto", "cuda"])
+    def test_pictures_are_left_in_the_memory_of_a_device(self, mode):
+        shared = {"primary_ctx": "0", "current_ctx": "1"}
+        decodes = decoder(mode, SimpleNamespace(options=lambda: shared))
+        assert decodes.is_hw_owned
+        assert decodes.options == shared
+        assert decodes.allow_software_fallback == (mode == "auto")
 
     def test_off_asks_for_nothing(self, monkeypatch):
         monkeypatch.delattr(hwaccel, "why_no_cuda")
@@ -141,7 +143,7 @@ class TestWhatNoGpuDecodes:
 def test_the_setting_reaches_the_source(tmp_path, monkeypatch):
     path = make_clip(tmp_path / "film.mkv", codec="ffv1", frames=2)
     asked = []
-    monkeypatch.setattr("streamcolor.wiring.decoder", asked.append)
+    monkeypatch.setattr("streamcolor.wiring.decoder", lambda mode, _: asked.append(mode))
     for mode in ("auto", "cuda", "off"):
         open_source(Settings(str(path), "out.mkv", hwaccel=mode), "film").close()
     assert asked == ["auto", "cuda", "off"]

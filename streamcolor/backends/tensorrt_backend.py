@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from streamcolor.backends import Prediction, check_contract, check_shapes, described, one_line, single_precision
 from streamcolor.backends.engine_cache import Recipe, cached
@@ -64,6 +65,11 @@ class TensorRTBackend:
             parts.append((ab, confidence))
         ab, confidence = (np.concatenate(part) for part in zip(*parts, strict=True))
         return Prediction(ab, confidence)
+
+    def colors(self, light_N1hw: Tensor, vividness_1: Tensor) -> Tensor:
+        """Return a, b of up to LARGEST_BATCH pictures, all of it on the device and valid until the next call."""
+        height, width = light_N1hw.shape[2:]
+        return self._session(height, width)(light=light_N1hw, vividness=vividness_1)["ab"]
 
     def close(self) -> None:
         """See Backend."""

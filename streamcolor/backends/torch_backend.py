@@ -76,6 +76,11 @@ class TorchBackend:
         check_shapes(self.network.path, light_N1hw.shape, ab.shape, confidence.shape)
         return Prediction(ab.numpy(), confidence.numpy())
 
+    def colors(self, light_N1hw: Tensor, vividness_1: Tensor) -> Tensor:
+        """Return a, b of light as `predict` does, all of it on the device and valid until the next call."""
+        assert self._call is not None, "it is closed"
+        return self._call(light_N1hw, vividness_1)[0]
+
     def close(self) -> None:
         """See Backend."""
         self._call = None

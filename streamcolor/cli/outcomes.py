@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # what a command needs is imported when it runs: --help stays
 
 OK, FAILED, USAGE, DAMAGED = 0, 1, 2, 3
 BY_SIGNAL = 128  # plus the signal's number, as shells count
+CHOOSING = ("streamcolor.backends", "streamcolor.sources.surfaces", "streamcolor.wiring")  # loggers
 
 EXIT_CODES = """[bold]Exit codes[/]
 
@@ -64,18 +65,19 @@ def stopped_by_signals(work: Stoppable) -> Iterator[list[int]]:
 
 @contextmanager
 def choices_said(*, quiet: bool) -> Iterator[None]:
-    """Show on standard error what backends say of themselves: which runs, why not another, that an engine is built."""
-    logger = logging.getLogger("streamcolor.backends")
-    before = logger.level
+    """Show on standard error what was chosen: what runs, why not another, that an engine is built, where planes lie."""
+    before = {logger: logger.level for logger in map(logging.getLogger, CHOOSING)}
     handler = logging.StreamHandler(sys.stderr)
     if not quiet:
-        logger.addHandler(handler)
-        logger.setLevel(logging.INFO)
+        for logger in before:
+            logger.addHandler(handler)
+            logger.setLevel(logging.INFO)
     try:
         yield
     finally:
-        logger.removeHandler(handler)
-        logger.setLevel(before)
+        for logger, level in before.items():
+            logger.removeHandler(handler)
+            logger.setLevel(level)
 
 
 @contextmanager

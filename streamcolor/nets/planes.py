@@ -59,10 +59,18 @@ class Reading(nn.Module):
 
         Averaged over powers of two, then bilinear the rest of the way.
         """
+        return self.light(self.shrunk(luma_N1HW))
+
+    def shrunk(self, luma_N1HW: Tensor) -> Tensor:
+        """Codes, uint8 (N,1,H,W) → codes, not rounded (N,1,h,w)."""
         codes = functional.avg_pool2d(luma_N1HW.to(self._dtype), self._pool)
         if codes.shape[2:] != self._small:
             codes = functional.interpolate(codes, self._small, mode="bilinear")
-        return self._light(codes), self._light(functional.avg_pool2d(codes, REDUCTION))
+        return codes
+
+    def light(self, codes_N1hw: Tensor) -> tuple[Tensor, Tensor]:
+        """Codes (N,1,h,w) → L* of them and of their averages, see `forward`."""
+        return self._light(codes_N1hw), self._light(functional.avg_pool2d(codes_N1hw, REDUCTION))
 
     def _light(self, codes: Tensor) -> Tensor:
         """Return L* of the gray of luma codes: sRGB (IEC 61966-2-1), then CIE 15."""

@@ -95,6 +95,11 @@ def choose_layout(codec: av.Codec, info: StreamInfo, options: Mapping[str, str])
     return layout, _warnings(codec, info, wanted, layout)
 
 
+def takes(codec: av.Codec, pixels: str) -> bool:
+    """Return whether an encoder takes a pixel format, such as "cuda": pictures in a GPU's memory."""
+    return any(known.name == pixels for known in codec.video_formats or ())
+
+
 def layouts(codec: av.Codec) -> Iterator[Layout]:
     """List the planar Y'CbCr formats of 8, 10 and 12 bits that an encoder takes."""
     for pixels in codec.video_formats or ():

@@ -3,6 +3,7 @@
 import contextlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import av
 
 from streamcolor.errors import SinkError
-from streamcolor.frames import Frame, Item, Passthrough, StreamInfo
+from streamcolor.frames import Device, DeviceFrame, Frame, Item, Passthrough, StreamInfo
 from streamcolor.sinks import containers, encoders
 from streamcolor.sinks.partial import PartialFile, Pipe
-from streamcolor.sinks.pictures import to_picture
+from streamcolor.sinks.pictures import Surfaces, to_picture
 from streamcolor.sinks.streams import Copies, Waiting, file_metadata, video_metadata
 from streamcolor.sinks.synthetic import tagged
 
@@ -45,11 +46,13 @@ class MuxSink:
         threads: int | None = None,  # of the encoder; None: one for each core that we may use
         overwrite: bool = False,
         tag: str = "",  # see synthetic_color()
+        device: Device | None = None,  # what DeviceFrames lie on; an encoder that works there reads them there
     ) -> None:
         self._path, self._overwrite, self._tag = str(path), overwrite, tag
         self._crf, self._preset, self._options, self._threads = crf, preset, options or {}, threads
         self._muxer = containers.muxer_of(self._path)
-        self._codec_name = codec
+        self._codec_name, self._device = codec, device
+        self._surfaces: Surfaces | None = None
         self._file: PartialFile | Pipe | None = None
         self._output: OutputContainer | None = None
         self._waiting = Waiting()
@@ -72,6 +75,8 @@ class MuxSink:
         self._duration = max(1, round(1 / (info.rate * info.time_base))) if info.rate > 0 else 0
         self._file = Pipe() if self._path == "-" else PartialFile(Path(self._path), overwrite=self._overwrite)
         self._output = containers.open_muxer(self._file.ffmpeg, self._muxer)
+        if self._device is not None and info.on_device and encoders.takes(codec, self._device.surface):
+            self._surfaces = Surfaces(self._device)
         self._video = self._add_video(self._output, codec, options)
         self._output.metadata.update(tagged(file_metadata(info.metadata), self._tag, self._muxer))
         self._copies = Copies(self._output, info, self._muxer)
@@ -88,8 +93,7 @@ class MuxSink:
         else:
             self._check(item)
             pts = self._clock.place(item.pts)
-            picture = to_picture(item, self._layout, time_base=self._info.time_base, pts=pts, duration=self._duration)
-            packets = self._encode(picture)
+            packets = self._encode(self._picture(item, pts))
             self._begun = self._begun or bool(packets)
             self._mux_video(packets)
 
@@ -128,9 +132,11 @@ class MuxSink:
             self._file.discard()
 
     def _add_video(self, output: "OutputContainer", codec: av.Codec, options: Mapping[str, str]) -> "VideoStream":
-        video: VideoStream = output.add_stream(codec.name)  # type: ignore[assignment]  # find_encoder() checked it
+        hwaccel = None if self._surfaces is None else self._surfaces.hwaccel
+        video: VideoStream = output.add_stream(codec.name, hwaccel=hwaccel)  # type: ignore[assignment]  # find_encoder() checked it
         info = self._info
-        encoders.configure(video.codec_context, info, self._layout, threads=self._threads, options=options)
+        layout = self._layout if self._surfaces is None else replace(self._layout, name="nv12")
+        encoders.configure(video.codec_context, info, layout, threads=self._threads, options=options)
         try:
             video.codec_context.open()
         except _ERRORS as error:
@@ -158,6 +164,12 @@ class MuxSink:
             yield f"pixel shape {ratio.numerator}:{ratio.denominator} is lost with {codec.name} here; .mp4 can keep it"
         if self._info.display_matrix and self._muxer == "mpegts":
             yield "rotation is lost: .ts cannot hold it; .mp4 and .mkv can"
+
+    def _picture(self, frame: Frame, pts: int) -> av.VideoFrame:
+        time_base, duration = self._info.time_base, self._duration
+        if self._surfaces is not None and isinstance(frame, DeviceFrame):
+            return self._surfaces(frame, time_base=time_base, pts=pts, duration=duration)
+        return to_picture(frame, self._layout, time_base=time_base, pts=pts, duration=duration)
 
     def _check(self, frame: Frame) -> None:
         info = self._info

@@ -14,11 +14,12 @@ from av.codec.hwaccel import HWAccel
 from av.format import Flags
 
 from streamcolor.errors import SourceError, SourceLost
-from streamcolor.frames import Frame, Item, Passthrough, StreamInfo
+from streamcolor.frames import Device, DeviceFrame, Frame, Item, Passthrough, StreamInfo
 from streamcolor.sources import SourceReport
 from streamcolor.sources.deinterlace import Deinterlace, Deinterlacer
 from streamcolor.sources.opening import choose_streams, open_input, reason
 from streamcolor.sources.pixels import Normalizer, has_alpha
+from streamcolor.sources.surfaces import Staying, pixels_of
 from streamcolor.sources.timing import Coverage, Splices, Timeline
 from streamcolor.urls import shown
 
@@ -48,13 +49,14 @@ class AvSource:
         options: Mapping[str, str] | None = None,
         timeout: float | None = 30.0,
         hwaccel: HWAccel | None = None,
+        device: Device | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Open the input.
 
         `threads` decode several pictures at once; few, because the model and the encoder want the same cores.
         `options` are FFmpeg's for this input; `timeout` is the longest wait for its next packet, in seconds; `hwaccel`
-        decodes instead of the processor.
+        decodes instead of the processor; of its pictures, those that can stay on the `device` come as DeviceFrames.
         """
         self._name, self._url, self._clock = name, url, clock
         self._frames = self._undecodable = self._damaged = self._unreadable = 0
@@ -80,7 +82,9 @@ class AvSource:
             self._decoded, first = self._peek()
             codec = self._video.codec_context
             self._normalize = Normalizer(first, matrix=codec.colorspace, full=codec.color_range)
-            if has_alpha(first.format):
+            self._device = device
+            self._staying = Staying(name, device, first, self._deinterlace.wants) if device else None
+            if has_alpha(pixels_of(first)):
                 self._warnings.append(f"transparency is dropped ({first.format.name})")
             self.info = self._describe(first)
             stack.pop_all()
@@ -91,9 +95,13 @@ class AvSource:
             if isinstance(item, Passthrough):
                 yield item
                 continue
-            picture = self._normalize(item)
+            stays = self._staying is not None and self._staying(item)
+            picture = item if stays else self._normalize(item)
             picture.pts = self._timeline(item)
             self._coverage.picture(picture.pts, self._time_base)
+            if stays:
+                yield self._surface(picture)
+                continue
             for ready in self._deinterlace(picture):
                 yield self._frame(ready)
         for ready in self._deinterlace.finish():
@@ -182,6 +190,7 @@ class AvSource:
             attachments=(*self._covers, *attachments),
             chapters=tuple(cast("list[Mapping[str, Any]]", container.chapters())),
             metadata=dict(container.metadata),
+            on_device=self._staying is not None and self._staying.any,
             display_matrix=tuple(np.frombuffer(cast("memoryview", matrix or b""), np.int32).tolist()),
         )
 
@@ -189,6 +198,12 @@ class AvSource:
         self._frames += 1
         luma, chroma = self._normalize.planes(picture)
         return Frame(self._name, cast("int", picture.pts), luma, chroma, self._normalize.space, self._clock())
+
+    def _surface(self, picture: VideoFrame) -> DeviceFrame:
+        assert self._device is not None
+        self._frames += 1
+        luma, chroma = self._device.copied(picture.planes)
+        return DeviceFrame(self._name, cast("int", picture.pts), luma, chroma, self._normalize.space, self._clock())
 
     def _decode(self) -> Iterator[VideoFrame | Passthrough]:
         for packet in self._packets():

@@ -26,7 +26,7 @@ class Deinterlacer:
 
     def __call__(self, picture: VideoFrame) -> Iterator[VideoFrame]:
         """Take a picture and give those that are ready, pts unchanged."""
-        if self._graph is None and self._wanted(picture):
+        if self._graph is None and self.wants(picture):
             self._graph = self._start(picture)
         if self._graph is None:
             yield picture
@@ -40,7 +40,10 @@ class Deinterlacer:
             self._graph.vpush(None)
             yield from self._ready(self._graph)
 
-    def _wanted(self, picture: VideoFrame) -> bool:
+    def wants(self, picture: VideoFrame) -> bool:
+        """Return whether a picture has to pass through bwdif."""
+        if self._graph is not None:
+            return True
         wanted = self._mode == "on" or (self._mode == "auto" and picture.interlaced_frame)
         small = min(picture.width, picture.height) < _SMALLEST
         self.too_small |= wanted and small

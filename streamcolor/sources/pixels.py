@@ -10,6 +10,7 @@ from av.video.plane import VideoPlane
 from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
 
 from streamcolor.frames import ColorSpace, ColorTags, Matrix, Plane
+from streamcolor.sources.surfaces import pixels_of
 
 Chroma: TypeAlias = tuple[Plane, Plane]
 
@@ -81,14 +82,14 @@ def space_of(picture: VideoFrame, *, matrix: int = 2, full: int = 0) -> ColorSpa
     Unmarked: BT.709 from 720 lines or 1280 columns up, else BT.601, as players take it; limited range, except gray
     formats and RGB, which FFmpeg holds in full range.
     """
-    layout = Layout.nearest(picture.format)
+    pixels = pixels_of(picture)
+    layout = Layout.nearest(pixels)
     large = picture.height >= 720 or picture.width >= 1280
     by_size = Matrix.BT709 if large else Matrix.BT601
     by_codec = _MATRICES.get(matrix, by_size)
     marked = picture.color_range or full
-    name = picture.format.name
     unmarked_full = layout.gray and marked != _LIMITED
-    full_range = _is_rgb(picture.format) or name.startswith("yuvj") or marked == _FULL or unmarked_full
+    full_range = _is_rgb(pixels) or pixels.name.startswith("yuvj") or marked == _FULL or unmarked_full
     return ColorSpace(_MATRICES.get(picture.colorspace, by_codec), full_range, layout.depth)
 
 
@@ -104,7 +105,7 @@ class Normalizer:
     def __init__(self, first: VideoFrame, *, matrix: int = 2, full: int = 0) -> None:
         self._codec_matrix, self._codec_range = matrix, full
         self.size = first.width, first.height
-        self.layout = Layout.nearest(first.format)
+        self.layout = Layout.nearest(pixels_of(first))
         self.space = space_of(first, matrix=matrix, full=full)
         self.tags = tags_of(first, self.space)
         self.rescaled = 0
