@@ -42,6 +42,11 @@ Row = dict[str, Any]
 RESULTS = Path(__file__).parent / "results"
 MODEL = known_models()["tiny-fp32"]
 EXPECTED: Final = (ImportError, OSError, RuntimeError, StreamcolorError, subprocess.SubprocessError)
+RUN: Final = "from streamcolor.cli import app; app()"
+PROGRAM: Final = {  # the program; the same where pictures come back to memory although they could stay
+    "device": RUN,
+    "memory": f"import streamcolor.wiring as wiring; wiring.open_device = lambda *_: None; {RUN}",
+}
 OPTIONAL: Final = ("onnxscript", "tensorrt", "tensorrt_rtx", "triton", "av", "typer", "openvino")
 
 
@@ -325,7 +330,10 @@ def engine(bench: Bench, limits: Ceilings) -> Iterator[Row]:
 
 
 def film(bench: Bench) -> Iterator[Row]:
-    """Run the program itself on a film: decode, color, encode; beside a plain transcode."""
+    """Run the program itself on a film: decode, color, encode; beside a plain transcode.
+
+    On a GPU once with pictures that stay there, and once by way of memory.
+    """
     names = ["torch", *(["tensorrt"] if engines_here() and bench.gpu else [])]
     with tempfile.TemporaryDirectory() as folder:
         clip, out = Path(folder) / "clip.mp4", Path(folder) / "out.mp4"
@@ -335,14 +343,26 @@ def film(bench: Bench) -> Iterator[Row]:
         subprocess.run([sys.executable, transcode, clip, out], check=True, capture_output=True, text=True)
         yield {"what": "plain transcode", "per_s": frames / (time.monotonic() - began)}
         for name in names:
-            for every in ("1",) if bench.quick else ("1", "auto"):
+            for way, codec, every in film_cases(bench):
                 if bench.late():
                     return
-                command = [sys.executable, "-m", "streamcolor", "run", clip, out, "-y", "-q", "--json", "-"]
-                command += ["--backend", name, "--every", every]
+                command = [sys.executable, "-c", PROGRAM[way], "run", clip, out, "-y", "-q", "--json", "-"]
+                command += ["--backend", name, "--every", every, "--codec", codec]
                 report = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
                 part = report["stages"]["color"]["wall"] / report["seconds"]
-                yield {"what": f"streamcolor run, {name}, every {every}", "per_s": report["fps"], "color_part": part}
+                what = f"{name}, {way}, {codec}, every {every}"
+                yield {"what": what, "per_s": report["fps"], "color_part": part}
+
+
+def film_cases(bench: Bench) -> Iterator[tuple[str, str, str]]:
+    """Give the way of the pictures, the encoder, and how often colors are predicted."""
+    from streamcolor.sinks.encoders import why_not  # noqa: PLC0415  # of this section only
+
+    codecs = ["libx264", *(["h264_nvenc"] if bench.gpu and not why_not("h264_nvenc") else [])]
+    for every in ("1",) if bench.quick else ("1", "auto"):
+        for codec in codecs:
+            for way in PROGRAM if bench.gpu else ("memory",):
+                yield way, codec, every
 
 
 def write_clip(path: Path, size: tuple[int, int], *, count: int) -> int:
