@@ -18,10 +18,12 @@ from fakes import in_thread, picture
 from networks import write_network
 from runtimes import FakeDevice, FakeTensorRT, plan
 
+from streamcolor import wiring
 from streamcolor.backends import engine_cache, known_models
 from streamcolor.backends.gpu import why_no_gpu
 from streamcolor.backends.tensorrt_backend import TensorRTBackend
 from streamcolor.backends.torch_backend import TorchBackend
+from streamcolor.cli.outcomes import choices_said
 from streamcolor.colorizer import Colorizer
 from streamcolor.device import PITCH, DeviceColorizer, Gpu
 from streamcolor.errors import BackendError
@@ -29,6 +31,7 @@ from streamcolor.frames import ColorSpace, DeviceFrame, Frame, Matrix
 from streamcolor.settings import Settings
 from streamcolor.sinks.encoders import takes, why_not
 from streamcolor.sinks.pictures import Surfaces
+from streamcolor.sources import surfaces
 from streamcolor.sources.av_source import AvSource
 from streamcolor.sources.deinterlace import Deinterlacer
 from streamcolor.sources.hwaccel import decoder
@@ -454,6 +457,14 @@ class TestFilm:
         monkeypatch.setattr("streamcolor.wiring.why_no_cuda", lambda: "there is no NVIDIA driver")
         assert open_device(Settings("film.mkv", "out.mkv"), backend) is None
 
+    @pytest.mark.parametrize("quiet", [False, True])
+    def test_what_was_chosen_is_said_on_standard_error(self, quiet, capsys):
+        with choices_said(quiet=quiet):
+            for module in (wiring, surfaces):
+                module.log.info("%s has chosen", module.__name__)
+        said = "" if quiet else "streamcolor.wiring has chosen\nstreamcolor.sources.surfaces has chosen\n"
+        assert capsys.readouterr().err == said
+
     def test_torch_is_not_imported_for_the_ordinary_way(self):
         code = "import sys, streamcolor.wiring, streamcolor.sinks.mux; sys.exit('torch' in sys.modules)"
         assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
@@ -483,6 +494,7 @@ class TestEncoder:
 
 @pytest.mark.gpu
 @on_a_gpu
+@pytest.mark.timeout(600)  # an engine is built
 class TestOnARealGpu:
     @pytest.fixture
     def film(self, tmp_path):
@@ -500,13 +512,13 @@ class TestOnARealGpu:
 
     @pytest.mark.parametrize("backend", ["torch", "tensorrt"])
     def test_a_film_is_the_same_as_by_way_of_memory(self, film, backend, tmp_path, monkeypatch):
+        monkeypatch.setenv("STREAMCOLOR_CACHE", str(tmp_path))
         made = {}
-        for way in ("memory", "device"):
+        for way in ("device", "memory"):
             out = tmp_path / f"{way}.mkv"
             if way == "memory":
                 monkeypatch.setattr("streamcolor.wiring.open_device", lambda *_: None)
             Job(Settings(str(film), str(out), backend=backend, codec="ffv1", every=1, hwaccel="cuda")).run()
-            monkeypatch.undo()
             made[way] = read_frames(out)
         for (time, planes), (same_time, same) in zip(made["memory"], made["device"], strict=True):
             assert time == same_time
