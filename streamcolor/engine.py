@@ -114,10 +114,11 @@ class Engine:
         """Do what is asked for until all feeds have ended, one thread failed (given back), or a stop."""
         while forever or self._readers:
             try:
-                event = self._events.get(timeout=every if watch else None)
+                # Never without an end: a signal that another thread took is handled when this one wakes.
+                event = self._events.get(timeout=every)
             except Empty:
-                assert watch is not None
-                watch(self.snapshot())
+                if watch:
+                    watch(self.snapshot())
                 continue
             if event is None:
                 self._stopped = True

@@ -1,6 +1,7 @@
 """The network on OpenVINO: the fastest runtime on x86-64."""
 
 from collections import OrderedDict
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -43,10 +44,8 @@ class OpenVinoBackend:
             "ENABLE_CPU_PINNING": False,  # the cores are shared with the decoder and the encoder
         }
         self._threads = threads
-        self._core = openvino.Core()
         self._model = _read(path)
         self.network = _describe(path, self._model)
-        # Not functools.lru_cache: with it the tests crashed, presumably for the reference cycle that it makes.
         self._requests: OrderedDict[tuple[int, int, float], list[Any]] = OrderedDict()
         self._fitted([1, 1, self.network.stride, self.network.stride], 0.0)
 
@@ -93,7 +92,7 @@ class OpenVinoBackend:
     def _compile(self, light: list[int], vividness: float) -> list[Any]:
         model = self._fitted(light, vividness)
         try:
-            compiled = self._core.compile_model(model, "CPU", self._options)
+            compiled = _core().compile_model(model, "CPU", self._options)
         except RuntimeError as error:
             raise BackendError(f"{self.network.path}: OpenVINO cannot compile it: {one_line(error)}") from error
         return [compiled.create_infer_request() for _ in range(self._threads)]
@@ -113,6 +112,16 @@ class OpenVinoBackend:
             raise BackendError(f"{path}: cannot take light {light}: {one_line(error)}") from error
         check_shapes(path, light, ab, confidence)
         return model
+
+
+@cache
+def _core() -> Any:
+    """Return OpenVINO's plugins, one set for the process and for good.
+
+    They give the thread that first compiles another stack for its signals, and take it away when they go. Of two sets,
+    the second puts back the stack that the first has unmapped, and the next signal, a Ctrl-C, kills the process.
+    """
+    return openvino.Core()
 
 
 def _read(path: Path) -> Any:
