@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from networks import CARD, expected, write_network
 
 from streamcolor import backends
-from streamcolor.backends import BACKENDS, find_model, one_line, open_backend
+from streamcolor.backends import BACKENDS, find_model, one_line, open_backend, torch_backend
 from streamcolor.errors import BackendError, ConfigError
 
 RUNTIMES = ["openvino", "onnx"]
@@ -112,7 +112,6 @@ def test_torch_runs_the_module_that_is_rebuilt_from_the_file(toy, monkeypatch):
             small = torch.nn.functional.avg_pool2d(light, 4)
             return torch.cat([small, -small], 1) * vividness, torch.ones_like(small)
 
-    torch_backend = pytest.importorskip("streamcolor.backends.torch_backend")
     monkeypatch.setattr(torch_backend, "rebuild", lambda _path: Halving())
     backend = open_backend("torch", toy, threads=1)
     prediction = backend.predict(np.full((2, 1, 32, 32), 50, np.float32), vividness=0.5)

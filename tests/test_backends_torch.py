@@ -1,7 +1,5 @@
 """Torch is the reference on a processor, and the same network in half precision on a GPU."""
 
-import os
-
 import numpy as np
 import pytest
 import torch
@@ -14,10 +12,6 @@ from streamcolor.errors import BackendError
 from streamcolor.nets.replay import Replayed
 
 MODEL = known_models()["tiny-fp32"]
-
-on_a_gpu = pytest.mark.skipif(
-    not torch.cuda.is_available() and os.environ.get("STREAMCOLOR_REQUIRE_GPU") != "1", reason="no GPU"
-)
 
 
 def lights(count=1, height=64, width=128, seed=0):
@@ -154,7 +148,6 @@ class TestWays:
 
 
 @pytest.mark.gpu
-@on_a_gpu
 class TestOnAGpu:
     @pytest.mark.parametrize("prepared", [as_it_is, Replayed], ids=["eager", "graphs"])
     def test_it_agrees_with_the_processor(self, prepared):

@@ -1,6 +1,5 @@
 """Video that stays on a device: the very same code on a processor, beside the ordinary way."""
 
-import os
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -38,10 +37,6 @@ from streamcolor.sources.hwaccel import decoder
 from streamcolor.wiring import Job, open_device
 
 MODEL = known_models()["tiny-fp32"]
-
-on_a_gpu = pytest.mark.skipif(
-    not torch.cuda.is_available() and os.environ.get("STREAMCOLOR_REQUIRE_GPU") != "1", reason="no NVIDIA GPU"
-)
 
 
 class Processor(Gpu):
@@ -493,7 +488,6 @@ class TestEncoder:
 
 
 @pytest.mark.gpu
-@on_a_gpu
 @pytest.mark.timeout(600)  # an engine is built
 class TestOnARealGpu:
     @pytest.fixture

@@ -1,7 +1,5 @@
 """An engine is fed through the right addresses, shapes and stream, whatever the size of a batch."""
 
-import os
-
 import numpy as np
 import pytest
 import torch
@@ -130,9 +128,6 @@ def test_the_real_runtime_says_why_it_cannot_load_an_engine_without_a_gpu(device
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(
-    not torch.cuda.is_available() and os.environ.get("STREAMCOLOR_REQUIRE_GPU") != "1", reason="no NVIDIA GPU"
-)
 def test_a_real_engine_runs_on_a_real_gpu(tmp_path):
     onnx = write_network(tmp_path / "toy.onnx").read_bytes()
     most = (6, 1, 32, 64)

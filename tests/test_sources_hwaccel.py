@@ -1,6 +1,5 @@
 """Decoding on a GPU is asked for, refused or left alone; its NV12 and P010 mean the same as the processor's planes."""
 
-import os
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -155,9 +154,6 @@ def test_a_wrong_mode_is_named():
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(
-    not torch.cuda.is_available() and os.environ.get("STREAMCOLOR_REQUIRE_GPU") != "1", reason="no NVIDIA GPU"
-)
 @pytest.mark.parametrize("name", ["film.mp4", "film.mkv", "film.ts"])
 def test_a_real_gpu_decodes_the_same_luma(name, tmp_path):
     path = make_clip(tmp_path / name, codec="libx264", size=(320, 240), frames=24, gray=False, options={"bf": "2"})

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 from importlib.machinery import ModuleSpec
 
 import numpy as np
@@ -230,9 +229,6 @@ def test_full_tensorrt_does_not_say_what_it_knows():
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(
-    not torch.cuda.is_available() and os.environ.get("STREAMCOLOR_REQUIRE_GPU") != "1", reason="no NVIDIA GPU"
-)
 @pytest.mark.timeout(600)
 @pytest.mark.slow
 def test_on_a_real_gpu_the_shipped_network_has_the_colors_of_the_processor(tmp_path, monkeypatch):

@@ -104,10 +104,6 @@ def test_other_precisions_train_too_and_keep_their_scale(pictures, tmp_path, pre
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(
-    not torch.cuda.is_available() and os.environ.get("STREAMCOLOR_REQUIRE_GPU") != "1",
-    reason="no GPU here, none required",
-)
 def test_a_gpu_is_used_when_there_is_one(pictures, tmp_path):
     saved = torch.load(training.train(settings(pictures, tmp_path)), weights_only=False)
     assert next(iter(saved["network"].values())).device.type == "cuda"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streamcolor.cli.outcomes import BY_SIGNAL, OK, one_line_errors, stopped_by_signals
+from streamcolor.cli.outcomes import BY_SIGNAL, OK, one_line_errors, stopped_by_signals, write_report
 from streamcolor.errors import ConfigError
 
 if TYPE_CHECKING:  # what a command needs is imported when it runs: --help stays quick
@@ -92,7 +92,7 @@ def _bench(options: "Options", *, json: str | None, chart: str | None, quiet: bo
         for line in text(result):
             typer.echo(line, err=json == "-")
     if json is not None:
-        _write(json_module.dumps(result, indent=1) + "\n", json)
+        write_report(json_module.dumps(result, indent=1) + "\n", json, besides="")
     if chart is not None:
         write_charts(charts(result), Path(chart))
     return OK
@@ -101,13 +101,3 @@ def _bench(options: "Options", *, json: str | None, chart: str | None, quiet: bo
 def _check_file(path: str | None) -> None:
     if path not in (None, "-") and (Path(path).is_dir() or not Path(path).absolute().parent.is_dir()):
         raise ConfigError(f"cannot write {path}: name a file in a folder that exists")
-
-
-def _write(figures: str, path: str) -> None:
-    if path == "-":
-        typer.echo(figures, nl=False)
-        return
-    try:
-        Path(path).write_text(figures, encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"cannot write {path}: {error.strerror}") from error

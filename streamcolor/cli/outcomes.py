@@ -90,12 +90,12 @@ def one_line_errors() -> Iterator[None]:
         raise typer.Exit(USAGE if isinstance(error, ConfigError) else FAILED) from error
 
 
-def write_report(text: str, path: str) -> None:
-    """Write a report to a file or, for -, to standard output."""
+def write_report(text: str, path: str, *, besides: str = "; the output itself is done") -> None:
+    """Write a report to a file or, for -, to standard output; `besides` ends the error's line."""
     if path == "-":
         typer.echo(text, nl=False)
         return
     try:
         Path(path).write_text(text, encoding="utf-8")
     except OSError as error:
-        raise ConfigError(f"cannot write the report {path}: {error.strerror}; the output itself is done") from error
+        raise ConfigError(f"cannot write the report {path}: {error.strerror}{besides}") from error

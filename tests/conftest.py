@@ -1,0 +1,16 @@
+"""What the marker `gpu` does."""
+
+import os
+
+import pytest
+
+
+def pytest_collection_modifyitems(items):
+    marked = [item for item in items if item.get_closest_marker("gpu")]
+    if not marked or os.environ.get("STREAMCOLOR_REQUIRE_GPU") == "1":
+        return
+    import torch  # noqa: PLC0415  # slow to load, and few tests ask
+
+    if not torch.cuda.is_available():
+        for item in marked:
+            item.add_marker(pytest.mark.skip(reason="no NVIDIA GPU"))
