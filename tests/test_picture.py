@@ -5,9 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import CARD, write_network
+from skimage import data
 
 from streamcolor.backends import open_backend
 from streamcolor.color import lab_from_rgb
+from streamcolor.difference import ciede2000
 from streamcolor.errors import ConfigError
 from streamcolor.picture import load_model
 
@@ -123,3 +125,13 @@ def test_loading_takes_the_arguments_of_a_backend(path):
         assert opened.backend.network == reference.network
     with pytest.raises(ConfigError, match="no model 'vast'"):
         load_model("vast")
+
+
+@pytest.mark.parametrize("backend", ["openvino", "onnx"])
+def test_on_this_processor_too_int8_has_the_colors_of_single_precision(backend):
+    for name in ("astronaut", "chelsea", "coffee"):
+        picture = getattr(data, name)()
+        ours, reference = (
+            lab_from_rgb(load_model(network, backend=backend).colorize(picture)) for network in ("tiny", "tiny-fp32")
+        )
+        assert ciede2000(ours, reference).mean() < 1

@@ -11,6 +11,7 @@ import onnx
 import pytest
 import torch
 
+from streamcolor.backends import known_models
 from streamcolor.errors import BackendError
 from streamcolor.nets.rebuild import rebuild
 from training import train as training
@@ -108,12 +109,24 @@ def test_the_exported_file_does_what_torch_does_at_any_size(exported, pictures):
         assert deviation(predictor, path, lights_of(found, 2, size)).max() < 0.5
 
 
+def largest_weight(path):
+    """The largest of the integers that stand for weights."""
+    weights = [onnx.numpy_helper.to_array(tensor) for tensor in onnx.load(path).graph.initializer]
+    return max(np.abs(each.astype(int)).max() for each in weights if each.dtype == np.int8 and each.ndim == 4)
+
+
+def test_no_processor_overflows_on_the_shipped_weights():
+    # Without VNNI, two products of a code and a weight are added in 16 bits: 2 x 255 x 64 just fits.
+    assert largest_weight(known_models()["tiny"]) == 64
+
+
 def test_int8_stays_near_and_is_half_as_large(exported, pictures, tmp_path):
     path, predictor = exported
     lights = lights_of(find_pictures(pictures), 8, (128, 64))
     quantize(path, tmp_path / "int8.onnx", lights)
     assert (tmp_path / "int8.onnx").stat().st_size < 0.6 * path.stat().st_size
     assert deviation(predictor, tmp_path / "int8.onnx", lights).mean() < 2
+    assert largest_weight(tmp_path / "int8.onnx") == 64
     rebuilt, vividness = rebuild(tmp_path / "int8.onnx"), torch.tensor([0.5])
     with torch.inference_mode():
         ours, theirs = (network(torch.from_numpy(lights[0]), vividness)[0] for network in (rebuilt, predictor))
