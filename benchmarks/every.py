@@ -1,6 +1,7 @@
 """Measure what it costs in color to predict only when the picture changes (`--every auto`).
 
 Clips in color lose their color, are colored again frame by frame and with `auto`, and both are compared with the truth.
+Flicker is the warping error (training/temporal.py): how much a frame differs from the one before, moved to its place.
 """
 
 import argparse
@@ -15,6 +16,7 @@ from streamcolor.color import rgb_from_ycbcr
 from streamcolor.colorizer import Colorizer
 from streamcolor.frames import Frame
 from streamcolor.sources.av_source import AvSource
+from training.temporal import motion
 
 
 def main() -> None:
@@ -28,18 +30,29 @@ def main() -> None:
 
 
 def measure(clip: Path, backend: Backend, count: int) -> dict[str, float]:
-    """Return PSNR in dB against the truth, for every frame predicted and for `auto`, and the part that it predicts."""
+    """Return PSNR against the truth in dB, every frame predicted and `auto`; the latter's flicker and predictions."""
     source = AvSource(clip.name, str(clip))
-    each, auto = (Colorizer(backend, when_colored="replace", every=every) for every in (1, "auto"))
-    errors = []
-    frames = (item for item in source if isinstance(item, Frame))
-    for frame in islice(frames, count):
+    colorizers = [Colorizer(backend, when_colored="replace", every=every) for every in (1, "auto")]
+    errors, flickers = [], []
+    gray, before = None, []
+    for frame in islice((item for item in source if isinstance(item, Frame)), count):
         truth = small_rgb(frame)
-        errors.append([np.mean((small_rgb(colorizer([frame])[0]) - truth) ** 2) for colorizer in (each, auto)])
+        after = [small_rgb(colorizer([frame])[0]).astype(np.float32) for colorizer in colorizers]
+        errors.append([np.mean((colored - truth) ** 2) for colored in after])
+        last, gray = gray, np.rint(255 * truth.mean(2)).astype(np.uint8)
+        if last is not None:
+            moved = motion(last, gray)
+            flickers.append([moved.error(*pair) for pair in zip(before, after, strict=True)])
+        before = after
     source.close()
-    psnr = -10 * np.log10(np.mean(errors, axis=0))
-    part = 1 - auto.counts.reused / auto.counts.frames
-    return {"every_frame": round(float(psnr[0]), 2), "auto": round(float(psnr[1]), 2), "predicted": round(part, 2)}
+    counts = colorizers[1].counts
+    psnr, flicker = -10 * np.log10(np.mean(errors, axis=0)), np.mean(flickers, axis=0)
+    return {
+        "every_frame": round(float(psnr[0]), 2),
+        "auto": round(float(psnr[1]), 2),
+        "flicker": round(float(flicker[1] / flicker[0]), 3),
+        "predicted": round(1 - counts.reused / counts.frames, 2),
+    }
 
 
 def small_rgb(frame: Frame) -> np.ndarray:

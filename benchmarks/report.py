@@ -97,7 +97,11 @@ def memory() -> str:
 def start() -> str:
     """Return start-up times."""
     found = load("benchmarks/results/start.json")
-    names = {"first_frame_s": "`streamcolor run` until the first frame is out", "help_s": "`streamcolor --help`"}
+    names = {
+        "first_frame_s": "`streamcolor run` until the first frame is out",
+        "very_first_frame_s": "the same, the first time: the network is compiled",
+        "help_s": "`streamcolor --help`",
+    }
     rows = [
         (said, found[key]["median"], f"{found[key]['least']} to {found[key]['most']}") for key, said in names.items()
     ]
@@ -112,11 +116,13 @@ def every() -> str:
             name,
             each["every_frame"],
             f"{each['auto']} ({each['auto'] - each['every_frame']:+.2f})",
+            f"{each['flicker']:.3f}",
             f"{each['predicted']:.0%}",
         )
         for name, each in clips.items()
     ]
-    return table(("PSNR against the truth, dB", "every frame", "`--every auto`", "frames predicted"), rows)
+    head = ("PSNR against the truth, dB", "every frame", "`--every auto`", "its flicker / every frame's", "predicted")
+    return table(head, rows)
 
 
 def runtimes() -> str:
@@ -150,11 +156,14 @@ def summary() -> str:
 
 
 def machine() -> str:
-    """Return what the speed was measured on."""
-    found = load("benchmarks/results/end_to_end.json")["machine"]
-    packages = ", ".join(f"{name} {version}" for name, version in found["packages"].items())
-    cpu = f"{found['cores']} cores of {found['cpu']} ({', '.join(found['instructions'])})"
-    return f"{cpu}, Python {found['python']}, {packages}."
+    """Return what speed was measured on: a line for each machine, with the results that are its."""
+    results: dict[str, list[str]] = {}
+    for path in sorted((ROOT / "benchmarks" / "results").glob("*.json")):
+        found = load(f"benchmarks/results/{path.name}")["machine"]
+        packages = ", ".join(f"{name} {version}" for name, version in found["packages"].items())
+        cpu = f"{found['cores']} cores of {found['cpu']} ({', '.join(found['instructions'])})"
+        results.setdefault(f"{cpu}, Python {found['python']}, {packages}.", []).append(f"`{path.stem}`")
+    return "\n".join(f"- {', '.join(names)}: {said}" for said, names in results.items())
 
 
 def growth() -> str:

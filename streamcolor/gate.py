@@ -20,10 +20,17 @@ from streamcolor.frames import ColorSpace, Frame, Plane
 TINY: Final = 8  # the network's input is so many times as wide as the picture in which scenes are compared
 
 # Colors of the last prediction are used again while blocks of 8x8 change by no more, on average over all of them and in
-# all but 2 %. The next frames may differ more: colors that are a frame or two late are followed by no eye. True chroma
-# held by this rule keeps 40 dB or more against true chroma of every frame on all of 19 clips, 55 dB on average: a tenth
-# of a dB for a network of 24 dB; and 55 % of the frames are predicted.
-HELD: Final = ((8, 64), (5, 40), (3, 24), (2, 16))  # (average, all but 2 %) one, two, three, and more frames later
+# all but a part. At first much may differ: colors that are three frames late are followed by no eye. In the end little
+# may, or somebody small who walks into a street at rest would stay gray. What it costs, and how many frames are left to
+# predict: benchmarks/every.py.
+HELD: Final = (  # (average, all but the part, the part) so many frames later: one, two, ...; the last from then on
+    (16, 128, 0.02),
+    (12, 96, 0.02),
+    (10, 80, 0.02),
+    (8, 64, 0.02),
+    *(3 * ((6, 48, 0.02),)),
+    (4, 24, 0.004),
+)
 
 # Spread of chroma that brightness does not explain (see `spread_and_tint`). Color clips: 2.9 and more. Gray ones: 0 to
 # 0.5; noisy, tinted or sepia ones after strong compression: 0.5 to 2.3.
@@ -39,12 +46,12 @@ TO_COLOR, TO_GRAY, TO_GRAY_IF_TINTED = 3, 12, 250  # frames in a row that must c
 
 def barely_differs(small_hw: Plane, other_hw: Plane, depth: int, *, age: int) -> bool:
     """Return whether two luma planes, `age` frames apart, are so alike that the colors of one serve the other."""
-    mean, block = HELD[min(age, len(HELD)) - 1]
+    mean, block, part = HELD[min(age, len(HELD)) - 1]
     blocks = shrink(cv2.absdiff(small_hw, other_hw), *_tiny(small_hw))  # type: ignore[arg-type]
     scale = 1 << (depth - 8)
     if cv2.mean(blocks)[0] > mean * scale:
         return False
-    return int(np.count_nonzero(blocks > block * scale)) <= 0.02 * blocks.size
+    return int(np.count_nonzero(blocks > block * scale)) <= part * blocks.size
 
 
 def tiny_luma(small_hw: Plane, space: ColorSpace) -> Floats:

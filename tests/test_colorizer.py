@@ -166,20 +166,20 @@ def test_a_still_picture_is_predicted_once_and_shares_its_planes():
 
 def test_a_changed_picture_is_predicted_again():
     backend = FakeBackend()
-    Colorizer(backend)([gray(0, level=0.4), gray(1, level=0.45), gray(2, level=0.45)])
+    Colorizer(backend)([gray(0, level=0.4), gray(1, level=0.48), gray(2, level=0.48)])
     assert backend.pictures == 2
 
 
-def test_a_little_motion_is_predicted_on_every_other_frame():
+def test_a_little_motion_is_predicted_on_every_third_frame():
     backend = FakeBackend()
     Colorizer(backend)([gray(pts, level=0.3 + 4 * pts / 255) for pts in range(9)])  # four codes a frame
-    assert backend.pictures == 5
+    assert backend.pictures == 3
 
 
 def test_slow_drift_is_not_overlooked():
     backend = FakeBackend()
     Colorizer(backend)([gray(pts, level=0.3 + pts / 255) for pts in range(30)])  # a code a frame
-    assert backend.pictures == 8  # every fourth frame: four codes are too many by then
+    assert backend.pictures == 5  # every seventh frame: seven codes are too many by then
 
 
 def test_every_one_predicts_each_frame():

@@ -235,12 +235,21 @@ def test_noise_barely_differs_and_a_moved_object_does(depth):
     assert barely_differs(still, moved, depth, age=len(HELD)) == barely_differs(moved, still, depth, age=len(HELD))
 
 
-def test_everything_a_little_brighter_differs_unless_it_is_the_very_next_frame():
+@pytest.mark.parametrize(("brighter", "frames"), [(3, 99), (5, 7), (7, 4), (11, 2), (15, 1), (17, 0)])
+def test_the_later_a_frame_the_less_its_light_may_differ(brighter, frames):
     still = frame(scene(16, chroma=0)).luma
-    brighter = (still + 3).astype(np.uint8)
-    assert not barely_differs(still, brighter, 8, age=len(HELD))
-    assert barely_differs(still, brighter, 8, age=1)
-    assert not barely_differs(still, (still + 9).astype(np.uint8), 8, age=1)
+    other = (still + brighter).astype(np.uint8)
+    assert [barely_differs(still, other, 8, age=age) for age in range(1, 100)] == [True] * frames + [False] * (
+        99 - frames
+    )
+
+
+def test_somebody_small_in_a_street_at_rest_is_soon_seen():
+    still = np.full((128, 256), 120, np.uint8)
+    walker = still.copy()
+    walker[40:72, 100:116] = 60  # 1.6 % of the picture
+    seen = [age for age in range(1, 20) if not barely_differs(still, walker, 8, age=age)]
+    assert seen == list(range(len(HELD), 20))
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (32, 32)])

@@ -75,11 +75,11 @@ def take(
 def scene(width: int, height: int, count: int) -> Iterator[Plane]:
     """Yield the luma (H,W) of pictures: texture of all scales, two things that move, a sensor's noise.
 
-    The camera stands still for the first half and pans for the second, as fast as eyes can follow: four of ten frames
-    differ too much from the one before to share its colors. The same on every machine.
+    The camera stands still for the first half and pans for the second, as fast as eyes can follow: a quarter of the
+    frames differ too much from those before to share their colors. The same on every machine.
     """
     random = np.random.default_rng(0)
-    pan = max(2, width // 320)  # pixels a frame
+    pan = max(2, width // 200)  # pixels a frame
     background = _texture(random, width + pan * count, height)
     thing = _texture(random, width // 6, height // 4)
     noises = [random.normal(0, 1.4, (height, width)).astype(np.float32) for _ in range(4)]
