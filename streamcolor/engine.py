@@ -16,6 +16,8 @@ from streamcolor.worker import Worker
 
 __all__ = ["Colorize", "Engine", "Feed"]
 
+LEAST_DEPTH = 3  # frames: one is worked on, one is ready, one is on its way
+
 Watch: TypeAlias = Callable[[Mapping[str, FeedCounts]], None]
 
 
@@ -35,15 +37,22 @@ class Engine:
     """Runs feeds through one `colorize`, in batches of up to `batch` frames. Made for one run.
 
     `wait`: seconds that a frame may wait for frames of other feeds to share its batch.
-    `depth`: frames per feed before the model, and as many behind it; fewer of a live feed, see Batcher.
+    `depth`: frames per feed before the model, and as many behind it, else as few as fill a batch, for each of them
+    costs memory; fewer of a live feed, see Batcher.
     """
 
     def __init__(
-        self, colorize: Colorize, *, batch: int = 4, wait: float = 0.0, depth: int = 6, clock: Clock = time.monotonic
+        self,
+        colorize: Colorize,
+        *,
+        batch: int = 4,
+        wait: float = 0.0,
+        depth: int | None = None,
+        clock: Clock = time.monotonic,
     ) -> None:
         self._colorize = colorize
         self._clock = clock
-        self._batcher = Batcher(batch, wait, depth)
+        self._batcher = Batcher(batch, wait, depth or max(LEAST_DEPTH, batch))
         self._sessions: dict[str, Session] = {}
         self._numbers = itertools.count()  # of sessions: a name is never used twice
         self._runs: dict[str, FeedRun] = {}  # of which a snapshot tells, by name

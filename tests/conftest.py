@@ -1,8 +1,14 @@
-"""What the marker `gpu` does."""
+"""What the marker `gpu` does, and a cache of the tests' own."""
 
 import os
 
 import pytest
+
+
+@pytest.fixture(autouse=True, scope="session")
+def cache_of_the_tests(tmp_path_factory):
+    """Keep compiled networks where programs that tests start find them, and nobody else."""
+    os.environ["STREAMCOLOR_CACHE"] = str(tmp_path_factory.mktemp("cache"))
 
 
 def pytest_collection_modifyitems(items):
