@@ -80,6 +80,26 @@ class TestPictures:
         assert "FID is absent" in capsys.readouterr().out
         assert 'src="../sheets/birds.jpg"' in page.read_text()
 
+    def test_sets_are_joined_by_their_pictures_and_one_without_colors_has_no_figures(self, data, tmp_path):
+        for number in range(6):
+            (data / "fish").mkdir(exist_ok=True)
+            (data / "film").mkdir(exist_ok=True)
+            cv2.imwrite(str(data / "fish" / f"{number}.png"), colorful(10 + number))
+            gray = cv2.cvtColor(colorful(number), cv2.COLOR_BGR2GRAY)
+            cv2.imwrite(str(data / "film" / f"{number}.png"), np.repeat(gray[..., None], 3, 2))
+        out = tmp_path / "figures.json"
+        evaluate.measure(
+            str(write_network(tmp_path / "toy.onnx")), data, out, sheets=tmp_path, page=tmp_path / "p.html"
+        )
+        written = json.loads(out.read_text())
+        assert list(written["sets"]) == ["birds", "fish", "overall"]
+        assert "film is black-and-white itself: it has no figures" in written["notes"]
+        assert (tmp_path / "film.jpg").exists()
+        three, six, nine = (written["sets"][name]["gray"] for name in written["sets"])
+        assert nine["pictures"] == 9
+        assert nine["psnr"] == pytest.approx((three["psnr"] + 2 * six["psnr"]) / 3)
+        assert nine["fid"] is None
+
     def test_the_page_leaves_out_what_nobody_has_and_trusts_no_name(self, tmp_path):
         rows = {"gray": {"psnr": 20.123, "fid": None}, "<ours>": {"psnr": None, "fid": None}}
         write_page(tmp_path / "p.html", title="a & b", sets={"s": rows}, notes=["n"], sheets={})

@@ -8,8 +8,8 @@ with the figures. LPIPS and FID are there only where torchmetrics finds their pr
 import argparse
 import json
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -28,6 +28,8 @@ from .sheet import write_sheet
 from .stills import Rgb
 
 VIVIDNESS = (0.0, 0.5)  # the mean color, for PSNR; the default, for the rest
+OVERALL = "overall"  # stands beside the data sets
+COLORLESS = 5.0  # colorfulness; a set whose truth has less is black-and-white itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,20 @@ def evaluate(model: Model, pictures: Sequence[Picture], *, sheet: Path | None = 
     }
 
 
+def overall(sets: Mapping[str, Mapping[str, Row]]) -> dict[str, Row]:
+    """Return the means over the pictures of all sets. FID is no mean, so there is none of it."""
+    rows = {}
+    for version in next(iter(sets.values())):
+        each = [found[version] for found in sets.values()]
+        counts = [row.pictures for row in each]
+        figures = {
+            name: None if None in values else float(np.average(values, weights=counts))
+            for name, *values in zip(Row.__slots__, *map(astuple, each), strict=True)
+        }
+        rows[version] = Row(**figures | {"pictures": sum(counts), "fid": None})  # type: ignore[arg-type]
+    return rows
+
+
 def gray_of(rgb: Rgb) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
     """Return Y' (BT.601, full range): what a gray camera would have kept of a picture."""
     return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), np.uint8)
@@ -106,9 +122,13 @@ def measure(
     page: Path | None = None,
     only: Sequence[str] | None = None,
 ) -> None:
-    """Evaluate a network on every data set below `data`, or `only` some; write JSON, sheets and a page."""
+    """Evaluate a network on every data set below `data`, or `only` some; write JSON, sheets and a page.
+
+    A set that is black-and-white itself has a sheet, and no figures: there is no truth to compare with.
+    """
     notes = [f"{figure.upper()} is absent: {reason}" for figure in NEEDS if (reason := missing(figure))]
-    figures, shown = {}, {}
+    sets: dict[str, dict[str, Row]] = {}
+    shown = {}
     with load_model(name) as model:
         for folder in sorted(path for path in data.iterdir() if path.is_dir()):
             if only and folder.name not in only:
@@ -117,15 +137,27 @@ def measure(
             if sheet is not None:
                 shown[folder.name] = sheet
             rows = evaluate(model, find_pictures(folder), sheet=sheet)
-            figures[folder.name] = {version: asdict(row) for version, row in rows.items()}
-            for version, row in rows.items():
-                figure = f"PSNR {row.psnr:6.2f}  CIEDE2000 {row.ciede2000:6.2f}  colorfulness {row.colorfulness:5.1f}"
-                print(f"{folder.name:12} {version:20} {figure}")
+            if rows["truth"].colorfulness < COLORLESS:
+                notes.append(f"{folder.name} is black-and-white itself: it has no figures")
+                continue
+            sets[folder.name] = rows
+            tell(folder.name, rows)
+    if len(sets) > 1:
+        sets[OVERALL] = overall(sets)
+        tell(OVERALL, sets[OVERALL])
     for note in notes:
         print(note)
+    figures = {name: {version: asdict(row) for version, row in rows.items()} for name, rows in sets.items()}
     out.write_text(json.dumps({"model": name, "sets": figures, "notes": notes}, indent=1) + "\n")
     if page is not None:
         write_page(page, title=f"What {name} makes of gray", sets=figures, notes=notes, sheets=shown)
+
+
+def tell(name: str, rows: Mapping[str, Row]) -> None:
+    """Print a line for each version."""
+    for version, row in rows.items():
+        figure = f"PSNR {row.psnr:6.2f}  CIEDE2000 {row.ciede2000:6.2f}  colorfulness {row.colorfulness:5.1f}"
+        print(f"{name:12} {version:20} {figure}")
 
 
 def main() -> None:
