@@ -63,7 +63,6 @@ def soak(
     camera: CameraServer, folder: Path, *, cameras: int, seconds: float, cut_every: float, model: str
 ) -> list[Look]:
     """Color `cameras` readers of one camera into HLS, each with a viewer; cut all connections now and then."""
-    share_heaps()  # as `streamcolor serve` does
     backend = open_backend("auto", model)
     engine = Engine(Colorizer(backend), batch=backend.batch)
     settings = [
@@ -122,6 +121,7 @@ def main() -> None:
     parser.add_argument("--cut-every", type=float, default=50, help="seconds between cuts of all connections; 0: never")
     parser.add_argument("--model", default="tiny")
     given = parser.parse_args()
+    share_heaps()  # as `streamcolor serve` does: before there are threads
     with TemporaryDirectory() as folder:
         clip = Path(folder) / "gray.mp4"
         camera_clip(given.clip, clip, size=tuple(given.size))

@@ -1,9 +1,13 @@
 """One encode for every output of a live feed, over all its sessions."""
 
+import os
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import replace
 from itertools import islice, pairwise
+from pathlib import Path
 
 import av
 import numpy as np
@@ -41,6 +45,32 @@ def make(clock):
     yield make
     for broadcast in made:
         broadcast.close()
+
+
+CARDS = """
+import threading
+from pathlib import Path
+from sinks_feed import info_of
+from streamcolor.sinks.card import card
+
+def memory():
+    return 4096 * int(Path("/proc/self/statm").read_text().split()[1])
+
+def show():
+    card(info_of((320, 180)), ["GATE", "NO SIGNAL"])
+    shown.wait()
+
+shown = threading.Barrier(10)
+first = threading.Thread(target=show)
+first.start()
+card(info_of((320, 180)), ["GATE", "NO SIGNAL"])
+print(memory())
+others = [threading.Thread(target=show) for _ in range(8)]
+for thread in others:
+    thread.start()
+shown.wait()
+print(memory())
+"""
 
 
 class TestSubscription:
@@ -250,6 +280,13 @@ class TestCard:
         broadcast.close()
         times = [seconds for seconds, _ in decoded(b"".join(viewer))]
         assert times[-1] == pytest.approx(5.2, abs=0.01)
+
+    def test_cards_of_many_cameras_take_no_more_memory_than_that_of_one(self):
+        environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent)}
+        command = [sys.executable, "-c", CARDS]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        one, nine = map(int, done.stdout.split())
+        assert nine - one < 4_000_000
 
     @pytest.mark.parametrize("size", [(16, 16), (64, 48), (641, 361), (1920, 1080)])
     def test_it_is_dark_with_bright_letters_at_any_size(self, size):
