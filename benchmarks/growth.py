@@ -20,9 +20,10 @@ from measure import RESULTS, interleaved, write
 
 from streamcolor.backends import known_models, open_backend
 from streamcolor.bench.clip import SIZES
-from streamcolor.bench.measure import Cost, cost_of, median, ratio, run, usable_cores
+from streamcolor.bench.measure import Cost, cost_of, median, ratio, run
 from streamcolor.bench.pipeline import Output, Pipeline
 from streamcolor.chroma import network_size
+from streamcolor.worker import usable_cores
 
 HERE = Path(__file__).parent
 ON_CORES = "import os, sys; os.sched_setaffinity(0, {}); from streamcolor.__main__ import main; main()"

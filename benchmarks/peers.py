@@ -17,9 +17,9 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from streamcolor.backends import find_model, open_backend
-from streamcolor.bench.measure import usable_cores
 from streamcolor.chroma import network_size
 from streamcolor.nets.rebuild import rebuild
+from streamcolor.worker import usable_cores
 
 PEERS = {  # the size that each takes by default, and what its authors say of it
     "Zhang 2016": (zhang_2016, (1, 1, 256, 256), ""),

@@ -37,18 +37,12 @@ class Engine:
     """Runs feeds through one `colorize`, in batches of up to `batch` frames. Made for one run.
 
     `wait`: seconds that a frame may wait for frames of other feeds to share its batch.
-    `depth`: frames per feed before the model, and as many behind it, else as few as fill a batch, for each of them
-    costs memory; fewer of a live feed, see Batcher.
+    `depth`: frames per feed before the model, and as many behind it; 0: as few as fill a batch, for each of them costs
+    memory. Fewer of a live feed, see Batcher.
     """
 
     def __init__(
-        self,
-        colorize: Colorize,
-        *,
-        batch: int = 4,
-        wait: float = 0.0,
-        depth: int | None = None,
-        clock: Clock = time.monotonic,
+        self, colorize: Colorize, *, batch: int = 4, wait: float = 0.0, depth: int = 0, clock: Clock = time.monotonic
     ) -> None:
         self._colorize = colorize
         self._clock = clock

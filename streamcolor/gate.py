@@ -23,14 +23,8 @@ TINY: Final = 8  # the network's input is so many times as wide as the picture i
 # all but a part. At first much may differ: colors that are three frames late are followed by no eye. In the end little
 # may, or somebody small who walks into a street at rest would stay gray. What it costs, and how many frames are left to
 # predict: benchmarks/every.py.
-HELD: Final = (  # (average, all but the part, the part) so many frames later: one, two, ...; the last from then on
-    (16, 128, 0.02),
-    (12, 96, 0.02),
-    (10, 80, 0.02),
-    (8, 64, 0.02),
-    *(3 * ((6, 48, 0.02),)),
-    (4, 24, 0.004),
-)
+# (average, all but the part, the part) one, two, three, ... frames later; the last from then on
+HELD: Final = ((16, 128, 0.02), (12, 96, 0.02), (10, 80, 0.02), (8, 64, 0.02), *3 * ((6, 48, 0.02),), (4, 24, 0.004))
 
 # Spread of chroma that brightness does not explain (see `spread_and_tint`). Color clips: 2.9 and more. Gray ones: 0 to
 # 0.5; noisy, tinted or sepia ones after strong compression: 0.5 to 2.3.

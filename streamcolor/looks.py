@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from streamcolor.backends import Backend
 from streamcolor.colorizer import Colorizer, Every, Lightness, WhenColored
@@ -21,14 +21,7 @@ class Look:
 
     def colorizer(self, backend: Backend) -> Colorizer:
         """Make what colors frames so. Raises ConfigError."""
-        return Colorizer(
-            backend,
-            saturation=self.saturation,
-            vividness=self.vividness,
-            when_colored=self.when_colored,
-            lightness=self.lightness,
-            every=self.every,
-        )
+        return Colorizer(backend, **asdict(self))
 
 
 class Looks:

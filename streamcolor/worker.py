@@ -1,12 +1,18 @@
-"""The thread boundary: work in a thread, and what it raised."""
+"""The thread boundary: work in a thread, what it raised, and what threads share: cores and heaps."""
 
 import contextlib
 import ctypes
+import os
 import threading
 from collections.abc import Callable
 
 _LIBC = ctypes.CDLL(None)
 _M_ARENA_MAX = -8  # glibc's number for it, see mallopt(3)
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def share_heaps() -> None:

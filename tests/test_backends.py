@@ -151,7 +151,7 @@ def test_nothing_installed_says_what_to_install(monkeypatch, toy):
 
 def test_the_network_leaves_half_of_the_cores_to_others(monkeypatch):
     for cores, threads in [({0}, 1), ({0, 1}, 1), (set(range(8)), 4)]:
-        monkeypatch.setattr(backends.os, "sched_getaffinity", lambda _pid, cores=cores: cores, raising=False)
+        monkeypatch.setattr("os.sched_getaffinity", lambda _pid, cores=cores: cores, raising=False)
         assert backends.default_threads() == threads
 
 

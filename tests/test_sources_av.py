@@ -11,7 +11,7 @@ from clips import make_clip, picture_frame, png_bytes, read_frames, read_packets
 
 from streamcolor.errors import SourceError
 from streamcolor.frames import ColorSpace, ColorTags, Frame, Matrix, Passthrough
-from streamcolor.sources.av_source import AvSource
+from streamcolor.sources.av_source import AvSource, decoding_threads
 
 OPEN = []  # streams and packets point into their container
 
@@ -288,3 +288,9 @@ def test_a_film_without_video_is_refused_and_says_what_it_holds(tmp_path):
         output.mux(sound.encode(None))
     with pytest.raises(SourceError, match=r"film: .*sound.mka has no video stream \(it holds: audio\)"):
         AvSource("film", str(path))
+
+
+def test_few_threads_decode_since_each_keeps_pictures(monkeypatch):
+    for cores, threads in [({0}, 1), ({0, 1}, 1), (set(range(4)), 2), (set(range(64)), 2)]:
+        monkeypatch.setattr("os.sched_getaffinity", lambda _pid, cores=cores: cores, raising=False)
+        assert decoding_threads() == threads

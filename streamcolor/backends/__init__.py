@@ -6,7 +6,6 @@ Its metadata holds at least `stride` and `pixels` (the area that it works best a
 """
 
 import logging
-import os
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from typing import Final, Protocol
 from streamcolor.backends.gpu import why_no_cuda, why_no_gpu
 from streamcolor.color import Floats
 from streamcolor.errors import BackendError, ConfigError
+from streamcolor.worker import usable_cores
 
 log = logging.getLogger(__name__)
 
@@ -114,8 +114,7 @@ def open_backend(name: str = "auto", model: str | Path = "tiny", *, threads: int
 
 def default_threads() -> int:
     """Return half of the cores that we may use: the other half decodes and encodes."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores // 2)
+    return max(1, usable_cores() // 2)
 
 
 def known_models() -> dict[str, Path]:

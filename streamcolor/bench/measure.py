@@ -13,6 +13,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
+from streamcolor.worker import usable_cores
+
 PACKAGES: Final = ("streamcolor", "av", "numpy", "opencv-python-headless", "openvino", "onnxruntime", "torch")
 
 # Linux hands a process's peak memory on to its children, so that they cannot be measured from a large one (getrusage(2)
@@ -108,11 +110,6 @@ def machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": {name: number for name in PACKAGES if (number := _version(name))},
     }
-
-
-def usable_cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Others:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from streamcolor.backends import Backend
-from streamcolor.bench.measure import Cost, cost_of, usable_cores
+from streamcolor.bench.measure import Cost, cost_of
 from streamcolor.colorizer import Colorizer, Counts
 from streamcolor.engine import Engine, Feed
 from streamcolor.frames import Frame, Item
@@ -17,6 +17,7 @@ from streamcolor.sinks import Sink
 from streamcolor.sinks.mux import MuxSink
 from streamcolor.sources import Source
 from streamcolor.sources.av_source import AvSource
+from streamcolor.worker import usable_cores
 
 CAMERA = 25  # frames per second
 SETTLING = 1.0  # seconds at both ends of a live run that do not count: encoders are opened, the last frames are cut off

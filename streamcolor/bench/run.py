@@ -14,14 +14,16 @@ from typing import Any, Final, TypeAlias
 from streamcolor.backends import Backend, default_threads, open_backend
 from streamcolor.bench import clip as clips
 from streamcolor.bench.compare import differences, open_all, prediction
-from streamcolor.bench.measure import Cost, Others, cost_of, interleaved, machine, ratio, run, spread, usable_cores
+from streamcolor.bench.measure import Cost, Others, cost_of, interleaved, machine, ratio, run, spread
 from streamcolor.bench.pipeline import Output, Pipeline
 from streamcolor.bench.stages import Sample, Stages
 from streamcolor.bench.summary import summarized
 from streamcolor.errors import ConfigError, SinkError
 from streamcolor.sinks.encoders import encoder_options, find_encoder
 from streamcolor.sinks.plain import decode, transcode
+from streamcolor.sources.av_source import decoding_threads
 from streamcolor.urls import shown
+from streamcolor.worker import usable_cores
 
 ROUNDS: Final = 3
 Watch: TypeAlias = Callable[[str, float], None]  # what comes now, and how much is done, 0 to 1
@@ -118,7 +120,7 @@ class Bench:
             "clip": {"source": source, "size": [info.width, info.height], "frames": sample.length, "rate": rate},
             "network": {"name": backend.network.name, "precision": backend.network.precision, "backend": backend.name},
             "encoder": {"codec": options.codec, "preset": options.preset},
-            "threads": {"decoder": 2, "network": default_threads(), "encoder": usable_cores()},
+            "threads": {"decoder": decoding_threads(), "network": default_threads(), "encoder": usable_cores()},
             "rounds": options.rounds,
         }
 

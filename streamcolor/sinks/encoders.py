@@ -12,6 +12,7 @@ from av.codec.codec import UnknownCodecError
 
 from streamcolor.errors import SinkError
 from streamcolor.frames import StreamInfo
+from streamcolor.worker import usable_cores
 
 if TYPE_CHECKING:
     from av.video.codeccontext import VideoCodecContext
@@ -125,8 +126,7 @@ def configure(
     context.color_primaries, context.color_trc = info.tags.primaries, info.tags.transfer
     context.colorspace = info.space.matrix.number(info.tags.matrix)
     context.flags |= av.codec.context.Flags.frame_duration  # so that the last frame lasts as long as we say
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    context.thread_count = threads or min(cores, _MOST_THREADS)
+    context.thread_count = threads or min(usable_cores(), _MOST_THREADS)
     # PyAV's default, slices only, costs x264 compression and speed; AUTO lets every encoder take its best kind.
     context.thread_type = "AUTO"
     context.options = dict(options)

@@ -22,6 +22,7 @@ from streamcolor.sources.pixels import Normalizer, has_alpha
 from streamcolor.sources.surfaces import Staying, pixels_of
 from streamcolor.sources.timing import Coverage, Splices, Timeline
 from streamcolor.urls import shown
+from streamcolor.worker import usable_cores
 
 if TYPE_CHECKING:
     from av.stream import Stream
@@ -30,6 +31,11 @@ Packet: TypeAlias = "av.Packet[Stream]"  # generic in the stubs only
 
 _DISCONTINUOUS = cast("int", Flags.ts_discont.value)  # formats in which times may start anew
 _GIVE_UP = 100  # unreadable packets in a row: what follows is not the film any more
+
+
+def decoding_threads() -> int:
+    """Return half of the cores, two at most: network and encoder want the others, and each thread keeps pictures."""
+    return max(1, min(2, usable_cores() // 2))
 
 
 class AvSource:
@@ -45,7 +51,7 @@ class AvSource:
         url: str,
         *,
         deinterlace: Deinterlace = "auto",
-        threads: int = 2,
+        threads: int = 0,
         options: Mapping[str, str] | None = None,
         timeout: float | None = 30.0,
         hwaccel: HWAccel | None = None,
@@ -54,7 +60,7 @@ class AvSource:
     ) -> None:
         """Open the input.
 
-        `threads` decode several pictures at once; few, because the model and the encoder want the same cores.
+        `threads` decode several pictures at once; 0: `decoding_threads()`.
         `options` are FFmpeg's for this input; `timeout` is the longest wait for its next packet, in seconds; `hwaccel`
         decodes instead of the processor; of its pictures, those that can stay on the `device` come as DeviceFrames.
         """
@@ -71,7 +77,7 @@ class AvSource:
             self._warnings += [
                 f"video stream {other.index} is left out: only one is colored" for other in chosen.left_out
             ]
-            self._video.thread_count, self._video.thread_type = threads, "AUTO"
+            self._video.thread_count, self._video.thread_type = threads or decoding_threads(), "AUTO"
             self._time_base = Fraction(self._video.time_base or Fraction(1, 90_000))
             rate = self._video.average_rate or self._video.guessed_rate or 25
             self._rate = Fraction(rate)

@@ -84,8 +84,8 @@ def colored(network, *arguments, **keywords):
 
 
 def decoding(*source, **keywords):
-    """Decode 50 frames with the program ffmpeg; give what it complains of."""
-    command = ["ffmpeg", "-v", "error", "-xerror", *source, "-frames:v", "50", "-f", "null", "-"]
+    """Decode 50 frames, as far apart as they are, with the program ffmpeg; give what it complains of."""
+    command = ["ffmpeg", "-v", "error", "-xerror", *source, "-vsync", "vfr", "-frames:v", "50", "-f", "null", "-"]
     done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False, timeout=60, **keywords)
     return done.returncode, done.stderr
 
