@@ -6,9 +6,10 @@ import sys
 
 import numpy as np
 import pytest
-from networks import write_network
+from networks import expected, write_network
 
-from streamcolor.backends import known_models, open_backend, openvino_backend
+from streamcolor.backends import known_models, open_backend
+from streamcolor.backends.openvino_backend import OpenVinoBackend
 from streamcolor.errors import BackendError
 
 LIGHT = np.random.default_rng(0).uniform(0, 100, (2, 1, 64, 128)).astype(np.float32)
@@ -25,8 +26,8 @@ def cache(tmp_path, monkeypatch):
 def parsed(monkeypatch):
     """The files that were parsed."""
     paths = []
-    parse = openvino_backend._parsed
-    monkeypatch.setattr(openvino_backend, "_parsed", lambda path: (paths.append(path), parse(path))[1])
+    parse = OpenVinoBackend._parsed
+    monkeypatch.setattr(OpenVinoBackend, "_parsed", lambda self: (paths.append(self._path), parse(self))[1])
     return paths
 
 
@@ -71,6 +72,16 @@ def test_another_network_under_the_same_name_is_another_network(cache, tmp_path)
     one, other = (colors(write_network(path, seed=seed), vividness=1)[1].ab_N2hw for seed in (1, 2))
     assert np.abs(one - other).max() > 1
     assert len(list(cache.iterdir())) == 4
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_file_that_is_replaced_while_it_is_in_use_changes_nothing(tmp_path):
+    path = write_network(tmp_path / "mine.onnx", seed=1)
+    backend = open_backend("openvino", path, threads=1)
+    write_network(path, seed=2)
+    used = backend.predict(LIGHT, vividness=1).ab_N2hw
+    assert np.abs(used - expected(LIGHT, 1, seed=1)).max() < 1e-3
+    assert np.abs(colors(path, vividness=1)[1].ab_N2hw - expected(LIGHT, 1, seed=2)).max() < 1e-3
 
 
 def test_what_openvino_cannot_read_any_more_is_compiled_again(cache, caplog):

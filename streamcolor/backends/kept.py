@@ -45,14 +45,13 @@ def key_of(facts: Mapping[str, Any]) -> str:
 def kept(path: Path, make: Callable[[], tuple[bytes, Made]], load: Callable[[bytes], Made]) -> Made:
     """Return what `load` makes of the file's content, or what `make` makes, whose bytes are kept.
 
-    A file that is damaged, or that `load` refuses with BackendError, is deleted and made again, once.
+    A file that is damaged, or that `load` refuses with BackendError, is made again, once, and replaced.
     """
     if (content := _read(path)) is not None:
         try:
             return load(content)
         except BackendError as error:
             log.warning("%s: %s: it is made again", path, error)
-            path.unlink(missing_ok=True)
     content, made = make()
     try:
         _write(path, content)
@@ -74,7 +73,6 @@ def _read(path: Path) -> bytes | None:
             os.utime(path)
         return content[DIGEST:]
     log.warning("%s is damaged: it is made again", path)
-    path.unlink(missing_ok=True)
     return None
 
 

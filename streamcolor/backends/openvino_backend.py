@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections import OrderedDict
 from functools import cache
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
 
@@ -50,8 +51,9 @@ class OpenVinoBackend:
         }
         self._threads = threads
         self._path = path
+        self._onnx = path.read_bytes()  # whatever becomes of the file: another input size is compiled from the same
         self._facts = {
-            "onnx": hashlib.sha256(path.read_bytes()).hexdigest(),
+            "onnx": hashlib.sha256(self._onnx).hexdigest(),
             "openvino": openvino.__version__,
             "processor": [_core().get_property("CPU", "FULL_DEVICE_NAME"), cv2.getCPUFeaturesLine()],
             "options": self._options,
@@ -101,7 +103,7 @@ class OpenVinoBackend:
 
     def _compile(self, light: list[int], vividness: float) -> list[Any]:
         def make() -> tuple[bytes, Any]:
-            model = _fitted(self._path, _parsed(self._path), light, vividness)
+            model = _fitted(self._path, self._parsed(), light, vividness)
             try:
                 compiled = _core().compile_model(model, "CPU", self._options)
             except RuntimeError as error:
@@ -119,11 +121,19 @@ class OpenVinoBackend:
 
     def _read(self) -> tuple[bytes, dict[str, str]]:
         """Return the file's metadata, as JSON and as it is, if it holds a network as we know them."""
-        model = _parsed(self._path)
+        model = self._parsed()
         metadata = _metadata(self._path, model)
         stride = described(self._path, metadata).stride
         _fitted(self._path, model, [1, 1, stride, stride], 0.0)
         return json.dumps(metadata).encode(), metadata
+
+    def _parsed(self) -> Any:
+        """Read with the ONNX frontend alone: `Core.read_model` tries them all, and they print."""
+        reader = frontend.FrontEndManager().load_by_framework("onnx")
+        try:
+            return reader.convert(reader.load(BytesIO(self._onnx)))
+        except FAILURES as error:
+            raise BackendError(f"{self._path}: not a readable ONNX file: {one_line(error)}") from error
 
     def _place(self, kind: str, **facts: object) -> Path:
         return cache_folder("openvino") / f"{self._path.stem}-{key_of(self._facts | facts)}.{kind}"
@@ -137,15 +147,6 @@ def _core() -> Any:
     the second puts back the stack that the first has unmapped, and the next signal, a Ctrl-C, kills the process.
     """
     return openvino.Core()
-
-
-def _parsed(path: Path) -> Any:
-    """Read with the ONNX frontend alone: `Core.read_model` tries them all, and they print."""
-    reader = frontend.FrontEndManager().load_by_framework("onnx")
-    try:
-        return reader.convert(reader.load(str(path)))
-    except FAILURES as error:
-        raise BackendError(f"{path}: not a readable ONNX file: {one_line(error)}") from error
 
 
 def _metadata(path: Path, model: Any) -> dict[str, str]:
