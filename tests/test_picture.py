@@ -129,9 +129,7 @@ def test_loading_takes_the_arguments_of_a_backend(path):
 
 @pytest.mark.parametrize("backend", ["openvino", "onnx"])
 def test_on_this_processor_too_int8_has_the_colors_of_single_precision(backend):
-    for name in ("astronaut", "chelsea", "coffee"):
-        picture = getattr(data, name)()
-        ours, reference = (
-            lab_from_rgb(load_model(network, backend=backend).colorize(picture)) for network in ("tiny", "tiny-fp32")
-        )
-        assert ciede2000(ours, reference).mean() < 1
+    with load_model("tiny", backend=backend) as int8, load_model("tiny-fp32", backend=backend) as single:
+        for picture in (data.astronaut(), data.chelsea(), data.coffee()):
+            ours, reference = (lab_from_rgb(model.colorize(picture)) for model in (int8, single))
+            assert ciede2000(ours, reference).mean() < 1
