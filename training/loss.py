@@ -33,15 +33,19 @@ def make_palette(ab_M2: NDArray[np.float32], colors: int, *, seed: int = 0) -> t
 
 
 def make_prior(frequency_Q: Tensor, rebalance: float) -> Tensor:
-    """Return the log of the weights that a loss rebalanced by 0..1 gives to each color (Zhang et al. 2016, eq. 4)."""
-    weights = 1 / ((1 - rebalance) * frequency_Q + rebalance / len(frequency_Q))
+    """Return the log of the weights that a loss gives to each color: 0, all the same; 1, the rarer, the more.
+
+    Zhang et al. 2016, eq. 4, whose lambda is 1 - `rebalance`.
+    """
+    weights = 1 / (rebalance * frequency_Q + (1 - rebalance) / len(frequency_Q))
     return (weights / (weights * frequency_Q).sum()).log()
 
 
 def sampled_ab(pictures_ab: Iterable[NDArray[np.float32]], each: int = 256) -> NDArray[np.float32]:
-    """Take `each` random a,b from every (2,h,w) and stack them to (M,2)."""
+    """Take `each` random a,b from every (2,h,w) and stack them to (M,2), (0,2) if there are no pictures."""
     rng = np.random.default_rng(0)
-    return np.concatenate([rng.permutation(ab.reshape(2, -1).T)[:each] for ab in pictures_ab])
+    none = np.empty((0, 2), np.float32)
+    return np.concatenate([none, *(rng.permutation(ab.reshape(2, -1).T)[:each] for ab in pictures_ab)])
 
 
 class ColorLoss(nn.Module):

@@ -13,7 +13,7 @@ from streamcolor.nets.autoencoder import Autoencoder
 from .config import BadSettingsError, Settings
 from .loss import make_palette, make_prior, sampled_ab
 from .networks import Network, Palette, build, needs_palette
-from .pictures import Picture, usable
+from .pictures import Picture, UnusableDataError, usable
 from .samples import Samples, ab_of
 from .start import Start, start_from, unfolded
 
@@ -82,6 +82,8 @@ def palette_of(pictures: Sequence[Picture], settings: Settings, saved: dict[str,
     if saved:
         return saved["palette"], saved["prior"]
     seen = sampled_ab(ab_of(rgb) for _, rgb in usable(pictures, 3000))
+    if not len(seen):
+        raise UnusableDataError(f"{settings.data}: no pictures to train on: {len(pictures)}, all damaged or gray")
     palette, frequency = make_palette(seen, settings.palette, seed=settings.seed)
     return palette, make_prior(frequency, settings.rebalance)
 
