@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from color_report import ablation_table, gains, quality_table, quantization_table
 from growth_report import growth_charts, growth_table, limit_table, peers_charts, peers_table, stages_table, table
 from live_report import delay_table, soak_table
 
@@ -27,44 +28,18 @@ def load(path: str) -> dict[str, Any]:
 
 
 def quality() -> str:
-    """Return PSNR, CIEDE2000 and colorfulness for every data set, beside gray and the truth."""
-    rows = []
-    for name, found in load("training/results/tiny.json")["sets"].items():
-        gray, mean, vivid = found["gray"], found["ours, vividness 0"], found["ours, vividness 0.5"]
-        rows.append(
-            (
-                f"{name} ({gray['pictures']})",
-                f"{gray['psnr']:.2f}",
-                f"{mean['psnr']:.2f} ({mean['psnr'] - gray['psnr']:+.2f})",
-                f"{vivid['psnr']:.2f}",
-                f"{gray['ciede2000']:.2f}",
-                f"{mean['ciede2000']:.2f} ({mean['ciede2000'] / gray['ciede2000'] - 1:+.0%})",
-                f"{vivid['ciede2000']:.2f}",
-                f"{mean['colorfulness'] / found['truth']['colorfulness']:.2f}",
-                f"{vivid['colorfulness'] / found['truth']['colorfulness']:.2f}",
-            )
-        )
-    head = (
-        "pictures",
-        "PSNR gray",
-        "careful",
-        "default",
-        "CIEDE2000 gray",
-        "careful",
-        "default",
-        "colorfulness careful",
-        "default",
-    )
-    return table(head, rows)
+    """Return the figures of every data set."""
+    return quality_table(load("training/results/tiny.json"))
 
 
 def quantization() -> str:
     """Return how far int8 is from single precision."""
-    found = load("training/results/tiny-int8.json")
-    return table(
-        ("int8 against single precision", "mean", "p99"),
-        [("CIEDE2000", f"{found['mean']:.2f}", f"{found['p99']:.2f}")],
-    )
+    return quantization_table(load("training/results/tiny-int8.json"))
+
+
+def ablation() -> str:
+    """Return what each part of the recipe gives."""
+    return ablation_table(load("training/results/ablation.json"))
 
 
 def speed() -> str:
@@ -135,11 +110,7 @@ def runtimes() -> str:
 def summary() -> str:
     """Return the lines that the README shows."""
     cost, start_up = load("benchmarks/results/end_to_end.json"), load("benchmarks/results/start.json")
-    sets = load("training/results/tiny.json")["sets"]
-    gains = [
-        sets[name]["ours, vividness 0"]["psnr"] - sets[name]["gray"]["psnr"]
-        for name in ("kodak24", "cbsd68", "urban100", "nips17-300")
-    ]
+    above = gains(load("training/results/tiny.json"))
     peak = max(run["peak_mb"] for run in load("benchmarks/results/memory.json")["runs"].values())
     fps = 1000 / cost["milliseconds_per_frame"]["streamcolor"]["wall"]
     limit = cost["transcode_cpu_over_ours"]["median"]
@@ -151,7 +122,7 @@ def summary() -> str:
   {loop:.1f} times as fast as the usual OpenCV loop with the same network on the same runtime.
 - A plain transcode takes **{limit:.0%}** of the processor time of a coloring one.
 - **{peak} MB** of memory at 1080p, however long the film; the first frame is out after {first:.1f} s.
-- **{min(gains):+.1f} to {max(gains):+.1f} dB** PSNR over gray on four sets of pictures that it was not trained on,
+- **{min(above):+.1f} to {max(above):+.1f} dB** PSNR over gray on four sets of pictures that it was not trained on,
   with its most careful colors. It is a small network: look at its pictures before you trust a number."""
 
 
@@ -212,7 +183,7 @@ def _chart(name: str) -> str:
 BLOCKS: dict[str, Callable[[], str]] = {
     made.__name__: made
     for made in (
-        *(quality, quantization, every, speed, ratios, runtimes, memory, start, machine, summary),
+        *(quality, quantization, ablation, every, speed, ratios, runtimes, memory, start, machine, summary),
         *(limit, growth, stages, peers, live_delay, soak),
     )
 }

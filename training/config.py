@@ -1,7 +1,8 @@
 """The settings of a training run, read from YAML and checked."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -14,7 +15,9 @@ class Settings(BaseModel):
 
     data: Path = Field(description="folder of pictures, in any layout, or of zip shards with index.csv.gz")
     out: Path = Field(default=Path("runs/tiny"), description="folder for checkpoints, log and contact sheets")
-    shape: Literal["tiny", "base", "seed"] = Field(default="tiny", description="which network, see training.networks")
+    shape: Literal["tiny", "base", "seed", "tiny-narrow", "tiny-shallow"] = Field(
+        default="tiny", description="which network, see training.networks"
+    )
     start: str | None = Field(default=None, description="a shipped network or an exported .onnx to go on from")
     pictures: int | None = Field(default=None, gt=0, description="train on so many, chosen at random; none: on all")
     steps: int = Field(default=20_000, gt=0, description="optimizer steps in all")
@@ -28,7 +31,7 @@ class Settings(BaseModel):
     held_back: list[str] = Field(default_factory=list, description="sources kept for validation, never trained on")
     validation_share: float = Field(default=0.02, gt=0, lt=1, description="part kept for validation if no source is")
     palette: int = Field(default=128, gt=1, description="number of palette colors")
-    rebalance: float = Field(default=0.5, ge=0, le=1, description="0: by frequency; 1: every color alike")
+    rebalance: float = Field(default=0.5, ge=0, le=1, description="0: all colors weigh the same; 1: by rarity")
     huber: float = Field(default=0.02, ge=0, description="weight of the Huber term on the expected color")
     smooth: float = Field(default=0.05, ge=0, lt=1, description="label smoothing: doubt that is taught")
     rate: float = Field(default=2e-3, gt=0, description="peak learning rate")
@@ -47,13 +50,25 @@ class BadSettingsError(Exception):
 
 def load(path: Path, **overrides: object) -> Settings:
     """Read `path`; settings in `overrides` that are not None win."""
+    return checked(written(path), path, **overrides)
+
+
+def written(path: Path) -> dict[str, Any]:
+    """Return what a YAML file says, unchecked."""
     try:
-        written = yaml.safe_load(path.read_text()) or {}
+        found = yaml.safe_load(path.read_text()) or {}
     except (OSError, yaml.YAMLError) as error:
         raise BadSettingsError(f"cannot read {path}: {error}") from error
+    if not isinstance(found, dict):
+        raise BadSettingsError(f"{path}: not settings (name: value), but a {type(found).__name__}")
+    return found
+
+
+def checked(settings: Mapping[str, Any], where: object, **overrides: object) -> Settings:
+    """Return the settings that a file gave; those in `overrides` that are not None win. `where` is for the message."""
     given = {key: value for key, value in overrides.items() if value is not None}
     try:
-        return Settings.model_validate(written | given)
+        return Settings.model_validate({**settings, **given})
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise BadSettingsError(f"{path}: {wrong}") from error
+        raise BadSettingsError(f"{where}: {wrong}") from error

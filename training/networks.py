@@ -5,7 +5,8 @@ from typing import TypeAlias
 
 from torch import Tensor
 
-from streamcolor.nets.autoencoder import SHAPES, Autoencoder, Predictor
+from streamcolor.nets import autoencoder
+from streamcolor.nets.autoencoder import Autoencoder, Predictor, Shape
 
 from . import seed
 from .config import Settings
@@ -14,6 +15,12 @@ from .seed import Seed, SeedPredictor, SquaredError
 
 Network: TypeAlias = Autoencoder | Seed
 Palette: TypeAlias = tuple[Tensor, Tensor]  # colors (Q,2) and prior (Q,)
+
+# Beside the family's, those that show what `tiny` owes to its width and to its depth: see training.ablate.
+SHAPES = autoencoder.SHAPES | {
+    "tiny-narrow": Shape(widths=(12, 24, 48, 96, 128), blocks=(0, 1, 2, 2, 2), decoder=(64, 48, 24, 16)),
+    "tiny-shallow": Shape(widths=(24, 48, 96, 192, 256), blocks=(0, 0, 0, 0, 0), decoder=(128, 96, 48, 32)),
+}
 
 
 def needs_palette(shape: str) -> bool:

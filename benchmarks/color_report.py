@@ -1,0 +1,72 @@
+"""Tables of color, made from committed JSON of training/results by report.py."""
+
+from typing import Any
+
+from growth_report import Found, table
+
+GRAY, MEAN, VIVID, TRUTH = "gray", "ours, vividness 0", "ours, vividness 0.5", "truth"
+ELSEWHERE = ("kodak24", "cbsd68", "urban100", "nips17-300")  # the sets that goals are set for
+
+
+def quality_table(found: Found) -> str:
+    """Return PSNR, CIEDE2000 and colorfulness for every data set, beside gray and the truth."""
+    rows = []
+    for name, versions in found["sets"].items():
+        gray, mean, vivid, truth = (versions[version] for version in (GRAY, MEAN, VIVID, TRUTH))
+        rows.append(
+            (
+                f"{name} ({gray['pictures']})",
+                f"{gray['psnr']:.2f}",
+                f"{mean['psnr']:.2f} ({mean['psnr'] - gray['psnr']:+.2f})",
+                f"{vivid['psnr']:.2f}",
+                f"{gray['ciede2000']:.2f}",
+                f"{mean['ciede2000']:.2f} ({mean['ciede2000'] / gray['ciede2000'] - 1:+.0%})",
+                f"{vivid['ciede2000']:.2f}",
+                f"{mean['colorfulness'] / truth['colorfulness']:.2f}",
+                f"{vivid['colorfulness'] / truth['colorfulness']:.2f}",
+            )
+        )
+    head = (
+        *("pictures", "PSNR gray", "careful", "default"),
+        *("CIEDE2000 gray", "careful", "default", "colorfulness careful", "default"),
+    )
+    return table(head, rows)
+
+
+def gains(found: Found) -> list[float]:
+    """Return PSNR over gray, dB, of the careful colors on each set that goals are set for."""
+    sets = found["sets"]
+    return [sets[name][MEAN]["psnr"] - sets[name][GRAY]["psnr"] for name in ELSEWHERE]
+
+
+def quantization_table(found: Found) -> str:
+    """Return how far int8 is from single precision."""
+    return table(
+        ("int8 against single precision", "mean", "p99"),
+        [("CIEDE2000", f"{found['mean']:.2f}", f"{found['p99']:.2f}")],
+    )
+
+
+def ablation_table(found: Found) -> str:
+    """Return a row for each short training: PSNR over gray on the sets, their mean, and what it lost by the change."""
+    means = {name: _mean(run, "gain") for name, run in found["runs"].items()}
+    rows = []
+    for name, run in found["runs"].items():
+        rows.append(
+            (
+                name,
+                *(f"{run['sets'][each]['gain']:+.2f}" for each in ELSEWHERE),
+                f"{means[name]:+.2f}",
+                f"{means[name] - means['the recipe']:+.2f}" if run["changed"] else "",
+                f"{_mean(run, 'ciede2000') - 1:+.1%}",
+                f"{_mean(run, 'colorfulness'):.2f}",
+            )
+        )
+    head = ("PSNR over gray, dB", *ELSEWHERE, "mean", "to the recipe", "CIEDE2000 to gray's", "colorfulness")
+    steps, batch = (found["recipe"][name] for name in ("steps", "batch"))
+    return f"Each: {steps:,} steps of {batch} samples, but where it says otherwise.\n\n{table(head, rows)}"
+
+
+def _mean(run: Any, figure: str) -> float:
+    each = [run["sets"][name][figure] for name in ELSEWHERE]
+    return float(sum(each) / len(each))
