@@ -140,6 +140,22 @@ def test_rows_and_checkpoints_of_another_recipe_are_not_used(run, trained, tmp_p
     assert after["runs"] != before["runs"]
 
 
+def test_two_calls_can_share_the_runs_and_the_file(run, trained, tmp_path, monkeypatch):
+    path, load = plan(tmp_path), ablation.load_network
+
+    def meanwhile(checkpoint):
+        monkeypatch.setattr(ablation, "load_network", load)
+        run(path, only=["half as long"])
+        return load(checkpoint)
+
+    monkeypatch.setattr(ablation, "load_network", meanwhile)
+    found = run(path, only=["no Huber term", "the recipe"])
+    assert [settings.steps for settings in trained] == [2, 1, 2]
+    assert list(found["runs"]) == ["the recipe", "half as long", "no Huber term"]
+    with pytest.raises(BadSettingsError, match="no runs called twice as long"):
+        run(path, only=["twice as long"])
+
+
 def test_what_is_wrong_with_a_change_is_said_by_its_name(run, tmp_path):
     with pytest.raises(BadSettingsError, match=r"plan\.yaml, too smooth: smooth: "):
         run(plan(tmp_path, changes={"too smooth": {"smooth": 2}}))

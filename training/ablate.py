@@ -1,13 +1,14 @@
 """Say what each part of the recipe gives: `python -m training.ablate PLAN.yaml --eval DIR -o FILE.json`.
 
 Trains the same short run again and again, from nothing, one part of the recipe changed at a time, and measures each on
-data sets from elsewhere. A run that is in FILE.json is not done again, so a stopped ablation goes on.
+data sets from elsewhere. A run that is in FILE.json is not done again, so a stopped ablation goes on, and calls with
+other runs to do (--only) may share the file.
 """
 
 import argparse
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,17 +83,29 @@ def known(path: Path, recipe: Mapping[str, Any]) -> dict[str, Any]:
     return rows
 
 
-def ablate(plan: Path, sets: Path, result: Path, *, data: Path | None, out: Path, steps: int | None = None) -> None:
-    """Do the runs of `plan` that `result` does not hold yet, and write it anew after each."""
+def ablate(
+    plan: Path,
+    sets: Path,
+    result: Path,
+    *,
+    data: Path | None,
+    out: Path,
+    steps: int | None = None,
+    only: Sequence[str] | None = None,
+) -> None:
+    """Do the runs of `plan`, or `only` some, that `result` does not hold yet, and write it anew after each."""
     recipe, runs = runs_of(plan, data=data, out=out, steps=steps)
+    if strange := set(only or ()) - {run.name for run in runs}:
+        raise BadSettingsError(f"{plan} has no runs called {', '.join(sorted(strange))}")
     rows = known(result, recipe)
-    left = [run for run in runs if rows.get(run.name, {}).get("changed") != run.changed]
+    wanted = [run for run in runs if not only or run.name in only]
+    left = [run for run in wanted if rows.get(run.name, {}).get("changed") != run.changed]
     with joined() as process:
         for run in left:
             checkpoint = train(run.settings, process)
             if process.first:
                 figures = dict(measure(load_network(checkpoint), sets))
-                rows[run.name] = {"changed": run.changed, "sets": figures}
+                rows = known(result, recipe) | {run.name: {"changed": run.changed, "sets": figures}}
                 order = {each.name: rows[each.name] for each in runs if each.name in rows}
                 result.write_text(json.dumps({"recipe": recipe, "runs": order}, indent=1) + "\n")
                 print(f"{run.name}: " + ", ".join(f"{name} {row['gain']:+.2f} dB" for name, row in figures.items()))
@@ -107,9 +120,11 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder of pictures, instead of the one in the recipe")
     parser.add_argument("--out", type=Path, default=Path("runs/ablation"), help="folder for the runs")
     parser.add_argument("--steps", type=int, help="optimizer steps of a run, instead of those in the recipe")
+    parser.add_argument("--only", nargs="*", help="only these runs, by their names")
     given = parser.parse_args()
+    more = {"data": given.data, "out": given.out, "steps": given.steps, "only": given.only}
     try:
-        ablate(given.plan, given.sets, given.result, data=given.data, out=given.out, steps=given.steps)
+        ablate(given.plan, given.sets, given.result, **more)
     except (BadSettingsError, UnusableDataError) as error:
         raise SystemExit(str(error)) from error
 
