@@ -182,7 +182,7 @@ def test_the_command_writes_the_figures_and_says_in_a_line_what_is_wrong(tmp_pat
 
 
 def test_the_plan_that_is_shipped_changes_one_part_at_a_time(request):
-    path = request.config.rootpath / "configs" / "train" / "ablation.yaml"
+    path = request.config.rootpath / "configs" / "ablation.yaml"
     recipe, (first, *others) = ablation.runs_of(path, data=None, out=path.parent, steps=None)
     assert first.changed == {}
     assert len({run.settings.out for run in [first, *others]}) == len(others) + 1

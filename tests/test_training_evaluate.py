@@ -100,6 +100,19 @@ class TestPictures:
         assert nine["psnr"] == pytest.approx((three["psnr"] + 2 * six["psnr"]) / 3)
         assert nine["fid"] is None
 
+    def test_a_set_without_a_readable_picture_costs_the_others_nothing(self, data, tmp_path):
+        (data / "empty").mkdir()
+        (data / "torn").mkdir()
+        (data / "torn" / "a.png").write_bytes(b"not a picture")
+        out = tmp_path / "figures.json"
+        sheets, page = tmp_path / "sheets", tmp_path / "page.html"
+        evaluate.measure(str(write_network(tmp_path / "toy.onnx")), data, out, sheets=sheets, page=page)
+        told = json.loads(out.read_text())
+        assert told["sets"]
+        assert not told["sets"].keys() & {"empty", "torn"}
+        assert sum("holds no picture that can be read" in note for note in told["notes"]) == 2
+        assert "torn.jpg" not in page.read_text()
+
     def test_the_page_leaves_out_what_nobody_has_and_trusts_no_name(self, tmp_path):
         rows = {"gray": {"psnr": 20.123, "fid": None}, "<ours>": {"psnr": None, "fid": None}}
         write_page(tmp_path / "p.html", title="a & b", sets={"s": rows}, notes=["n"], sheets={})

@@ -30,17 +30,34 @@ def test_the_same_seed_gives_the_same_palette():
 
 def test_rebalancing_weighs_rare_colors_more_and_keeps_the_mean_weight():
     frequency = torch.tensor([0.9, 0.09, 0.01])
-    weights = make_prior(frequency, 0.5).exp()
+    weights = make_prior(frequency).exp()
     assert weights[0] < weights[1] < weights[2]
     assert (weights * frequency).sum() == pytest.approx(1)
-    assert make_prior(torch.full((4,), 0.25), 0.5).abs().max() < 1e-6
+    assert make_prior(torch.full((4,), 0.25)).abs().max() < 1e-6
 
 
-def test_no_rebalancing_weighs_all_colors_the_same_and_a_full_one_by_their_rarity():
-    frequency = torch.tensor([0.75, 0.25])
-    assert make_prior(frequency, 0.0).abs().max() < 1e-6
-    common, rare = make_prior(frequency, 1.0).exp()
-    assert rare / common == pytest.approx(3)
+def test_without_rebalancing_a_rare_color_weighs_as_much_as_a_common_one(palette):
+    colors, _ = palette
+    prior = torch.linspace(-2, 2, len(colors))
+    truths = [color.round().reshape(1, 2, 1, 1) for color in (colors[0], colors[-1])]
+
+    def losses(rebalance):
+        loss_of = ColorLoss(colors, prior, rebalance=rebalance, nearest=1)
+        return [loss_of(torch.zeros(1, len(colors), 1, 1), truth)[0].item() for truth in truths]
+
+    common, rare = losses(0.0)
+    assert common == pytest.approx(rare)
+    assert losses(1.0) != pytest.approx([common, rare], rel=0.1)
+
+
+def test_the_terms_on_the_mean_color_are_those_of_huber_and_of_the_squared_error(palette):
+    colors, frequency = palette
+    logits = torch.randn(2, 32, 4, 4, generator=torch.Generator().manual_seed(0))
+    mean = (logits.softmax(1)[:, :, None] * colors[None, :, :, None, None]).sum(1)
+    loss_of = ColorLoss(colors, make_prior(frequency), huber=0.02, squared=0.01)
+    parts = dict(zip(loss_of.parts, loss_of(logits, mean + 20), strict=True))
+    assert parts["huber"].item() == pytest.approx(0.02 * 10 * (20 - 5), rel=1e-3)
+    assert parts["squared"].item() == pytest.approx(0.01 * 400, rel=1e-3)
 
 
 def logits_for(ab, colors, sharpness=0.02):
@@ -51,7 +68,7 @@ def logits_for(ab, colors, sharpness=0.02):
 
 def test_the_truth_costs_less_than_anything_else(palette):
     colors, frequency = palette
-    loss_of = ColorLoss(colors, make_prior(frequency, 0.5), huber=0.02)
+    loss_of = ColorLoss(colors, make_prior(frequency), huber=0.02)
     ab = torch.rand(2, 2, 4, 4) * 80 - 40
     right = loss_of(logits_for(ab, colors), ab)
     wrong = loss_of(logits_for(-ab, colors), ab)
@@ -65,7 +82,7 @@ def test_logits_that_minimize_the_rebalanced_loss_are_those_of_the_true_frequenc
     truth = colors[torch.tensor([0] * 15 + [1])].T.reshape(1, 2, 4, 4).round()
     frequency = torch.full((32,), 1e-3)
     frequency[0], frequency[1] = 0.9, 0.07
-    loss_of = ColorLoss(colors, make_prior(frequency, 0.5), huber=0.0, nearest=1)
+    loss_of = ColorLoss(colors, make_prior(frequency), huber=0.0, nearest=1)
     free = torch.zeros(1, 32, 1, 1, requires_grad=True)  # one guess for all places: it can only learn how often
     optimizer = torch.optim.Adam([free], lr=0.1)
     for _ in range(600):
@@ -79,7 +96,7 @@ def test_logits_that_minimize_the_rebalanced_loss_are_those_of_the_true_frequenc
 
 def test_colors_far_outside_the_table_still_have_a_loss(palette):
     colors, frequency = palette
-    loss_of = ColorLoss(colors, make_prior(frequency, 0.5), huber=0.02, smooth=0.1)
+    loss_of = ColorLoss(colors, make_prior(frequency), huber=0.02, smooth=0.1)
     parts = loss_of(torch.zeros(1, 32, 1, 1), torch.tensor([300.0, -300.0]).reshape(1, 2, 1, 1))
     assert all(torch.isfinite(part) for part in parts)
 

@@ -3,6 +3,7 @@
 import csv
 import importlib
 import json
+import sys
 from pathlib import Path
 
 import cv2
@@ -12,13 +13,17 @@ import pytest
 import torch
 
 from streamcolor.backends import known_models
+from streamcolor.chroma import network_size
 from streamcolor.errors import BackendError
 from streamcolor.nets.rebuild import rebuild
 from training import train as training
 from training.config import BadSettingsError, Settings, load
-from training.export import deviation, export, lights_of, load_checkpoint, quantize
+from training.export import deviation, export, fitted_calm, held_from, lights_of, load_checkpoint, quantize
+from training.export import main as export_command
 from training.pictures import find_pictures
-from training.state import rate_at
+from training.samples import ab_of
+from training.state import averaging, rate_at
+from training.validate import colorize
 
 # torch's exporter is deprecated by torch itself; the fixture that exports runs in whichever test asks first
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
@@ -94,6 +99,97 @@ def test_the_rate_warms_up_then_falls_to_a_hundredth():
     assert max(rates) == rates[99] == 1
     assert rates[100:] == sorted(rates[100:], reverse=True)
     assert rates[-1] == pytest.approx(0.01)
+
+
+def test_the_average_follows_fast_at_first_and_slowly_in_the_end():
+    """With the last decay from the beginning on, a hundred steps later it would still be nine tenths of chance."""
+    averaged, seen = [torch.zeros(3)], []
+    for step in range(100):
+        averaging(0.999, averaged, [torch.ones(3)], torch.tensor(step))
+        seen.append(averaged[0][0].item())
+    assert seen == sorted(seen)
+    assert seen[1] > 0.8
+    assert seen[-1] > 0.99
+    late = [torch.zeros(3)]
+    averaging(0.999, late, [torch.ones(3)], torch.tensor(1_000_000))
+    assert late[0][0].item() == pytest.approx(0.001)
+
+
+def test_samples_need_not_be_of_a_size_that_the_stride_divides(pictures, tmp_path):
+    path = training.train(settings(pictures, tmp_path).model_copy(update={"size": 76}))
+    assert torch.load(path, weights_only=False)["step"] == 4
+
+
+def test_a_size_that_colors_do_not_fit_into_is_an_error(pictures, tmp_path):
+    with pytest.raises(BadSettingsError, match="size: 66 is not a multiple of 4"):
+        training.train(settings(pictures, tmp_path).model_copy(update={"size": 66}))
+
+
+def test_bf16_is_taken_only_where_it_is_not_imitated(monkeypatch):
+    cpu = torch.device("cpu")
+    for there, dtype in [(True, torch.bfloat16), (False, torch.float32)]:
+        monkeypatch.setattr(training, "has_bf16", lambda _, there=there: there)
+        with training.autocast("auto", cpu):
+            assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype
+        with training.autocast("fp32", cpu):
+            assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
+    monkeypatch.undo()
+    assert training.has_bf16(cpu) is torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
+class OneColor(torch.nn.Module):
+    """A network that says the same a,b everywhere."""
+
+    def __init__(self, *ab):
+        super().__init__()
+        self.ab = torch.nn.Parameter(torch.tensor(ab, dtype=torch.float32)[None, :, None, None])
+        self.sizes = []
+
+    def forward(self, light):
+        self.sizes.append(tuple(light.shape[2:]))
+        return light
+
+    def mean_color(self, light):
+        return self.ab.expand(len(light), 2, light.shape[2] // 4, light.shape[3] // 4)
+
+
+def test_validation_shows_the_network_what_the_pipeline_would_and_compares_the_picture_as_it_is():
+    network, rgb = OneColor(0, 0), np.random.default_rng(0).integers(0, 256, (600, 800, 3), np.uint8)
+    truth, gray, ours = colorize(network, rgb)
+    assert truth.shape == gray.shape == ours.shape == (256, 341, 3)
+    width, height = network_size(341, 256, pixels=192 * 192, stride=64)
+    assert network.sizes == [(height, width)]
+    assert np.abs(ours - gray).max() < 0.01
+
+
+def test_colors_are_calmed_as_far_as_strange_pictures_have_less_of_them(tmp_path):
+    picture = np.full((64, 64, 3), (200, 120, 90), np.uint8)
+    cv2.imwrite(str(tmp_path / "a.png"), picture[..., ::-1])
+    ab = ab_of(picture)[:, 0, 0]
+    found = find_pictures(tmp_path)
+    assert fitted_calm(OneColor(*ab), found) == pytest.approx(1, abs=0.01)
+    assert fitted_calm(OneColor(*(2 * ab)), found) == pytest.approx(0.5, abs=0.01)
+    assert fitted_calm(OneColor(*(ab / 2)), found) == 1, "never more than the network says"
+    assert fitted_calm(OneColor(*-ab), found) == 0
+    assert fitted_calm(OneColor(*ab), []) == 1, "nothing to judge by"
+
+
+def test_what_a_run_held_back_is_what_its_colors_are_calmed_by(pictures, checkpoint, tmp_path):
+    found = find_pictures(pictures)
+    held = held_from(checkpoint, found)
+    assert 0 < len(held) < len(found)
+    torch.save({"settings": {"held_back": ["elsewhere"], "validation_share": 0.2}}, tmp_path / "other.pt")
+    assert held_from(tmp_path / "other.pt", found) == []
+
+
+def test_the_command_exports_at_the_size_of_the_shipped_network(pictures, checkpoint, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "mine"
+    monkeypatch.setattr(sys, "argv", ["export", str(checkpoint), "-o", str(out), "--data", str(pictures)])
+    export_command()
+    card = {entry.key: entry.value for entry in onnx.load(tmp_path / "mine.onnx").metadata_props}
+    shipped = {entry.key: entry.value for entry in onnx.load(known_models()["tiny"]).metadata_props}
+    assert card["pixels"] == shipped["pixels"]
+    assert f"calm: {float(card['calm']):.2f}" in capsys.readouterr().out
 
 
 @pytest.fixture(scope="module")

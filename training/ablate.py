@@ -114,7 +114,7 @@ def ablate(
 def main() -> None:
     """Read the command line and do the runs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("plan", type=Path, help="`recipe` and `changes` to it, see configs/train/ablation.yaml")
+    parser.add_argument("plan", type=Path, help="`recipe` and `changes` to it, see configs/ablation.yaml")
     parser.add_argument("--eval", dest="sets", type=Path, required=True, help="folder with one folder a data set")
     parser.add_argument("-o", "--result", type=Path, required=True, help="JSON file to write, or to go on with")
     parser.add_argument("--data", type=Path, help="folder of pictures, instead of the one in the recipe")

@@ -22,7 +22,7 @@ class Settings(BaseModel):
     pictures: int | None = Field(default=None, gt=0, description="train on so many, chosen at random; none: on all")
     steps: int = Field(default=20_000, gt=0, description="optimizer steps in all")
     batch: int = Field(default=64, gt=0, description="samples in a step, over all processes")
-    size: int = Field(default=128, gt=0, description="width and height of a sample in pixels; a multiple of the stride")
+    size: int = Field(default=128, gt=0, description="width and height of a sample in pixels; a multiple of 4")
     smallest: float = Field(default=0.5, gt=0, le=1, description="smallest crop, as a part of the short side")
     degraded: bool = Field(default=True, description="damage the input as old film and night cameras do")
     hinted: float = Field(default=0.1, ge=0, le=1, description="part of the samples that tell some of their colors")
@@ -31,8 +31,9 @@ class Settings(BaseModel):
     held_back: list[str] = Field(default_factory=list, description="sources kept for validation, never trained on")
     validation_share: float = Field(default=0.02, gt=0, lt=1, description="part kept for validation if no source is")
     palette: int = Field(default=128, gt=1, description="number of palette colors")
-    rebalance: float = Field(default=0.5, ge=0, le=1, description="0: all colors weigh the same; 1: by rarity")
+    rebalance: float = Field(default=1, ge=0, le=1, description="0: all colors weigh the same; 1: rare ones more")
     huber: float = Field(default=0.02, ge=0, description="weight of the Huber term on the expected color")
+    squared: float = Field(default=0, ge=0, description="weight of the squared error of the expected color")
     smooth: float = Field(default=0.05, ge=0, lt=1, description="label smoothing: doubt that is taught")
     rate: float = Field(default=2e-3, gt=0, description="peak learning rate")
     warmup: int = Field(default=500, ge=0, description="steps of linear warm-up")
@@ -40,7 +41,9 @@ class Settings(BaseModel):
     ema: float = Field(default=0.9995, gt=0, lt=1, description="decay of the averaged weights, which are what is kept")
     every: int = Field(default=1000, gt=0, description="steps between checkpoints, validations and contact sheets")
     workers: int = Field(default=1, ge=0, description="processes that read pictures")
-    precision: Literal["fp32", "bf16", "fp16"] = Field(default="bf16", description="of the forward pass")
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        default="auto", description="of the forward pass; auto: bf16 where the processor or GPU has it, else fp32"
+    )
     seed: int = Field(default=0, description="of the weights, samples and damages")
 
 

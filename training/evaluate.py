@@ -48,12 +48,12 @@ class Row:
 
 
 def evaluate(model: Model, pictures: Sequence[Picture], *, sheet: Path | None = None) -> dict[str, Row]:
-    """Return a row for gray, for ours at each vividness and for the truth."""
+    """Return a row for gray, for ours at each vividness and for the truth; no rows if no picture can be read."""
     palette = palette_for(model.backend.network.path)
     found: dict[str, list[tuple[float, ...]]] = {}
     perceived: defaultdict[str, Perceived] = defaultdict(Perceived)
     shown: list[list[Rgb]] = []
-    for picture in track(pictures, description=pictures[0].folder.name):
+    for picture in track(pictures, description=pictures[0].folder.name if pictures else ""):
         truth = picture.read()
         if truth is None:
             continue
@@ -67,7 +67,7 @@ def evaluate(model: Model, pictures: Sequence[Picture], *, sheet: Path | None = 
             found.setdefault(name, []).append(figures)
             perceived[name].add(truth, version)
         shown.append([gray, versions[f"ours, vividness {VIVIDNESS[1]:g}"], truth])
-    if sheet is not None:
+    if sheet is not None and shown:
         write_sheet(sheet, shown[:24])
     return {
         name: replace(
@@ -134,9 +134,12 @@ def measure(
             if only and folder.name not in only:
                 continue
             sheet = sheets / f"{folder.name}.jpg" if sheets else None
+            rows = evaluate(model, find_pictures(folder), sheet=sheet)
+            if not rows:
+                notes.append(f"{folder.name} holds no picture that can be read: it has no figures")
+                continue
             if sheet is not None:
                 shown[folder.name] = sheet
-            rows = evaluate(model, find_pictures(folder), sheet=sheet)
             if rows["truth"].colorfulness < COLORLESS:
                 notes.append(f"{folder.name} is black-and-white itself: it has no figures")
                 continue

@@ -22,16 +22,18 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from streamcolor.backends.fused import forget_origin
+from streamcolor.chroma import network_size
 from streamcolor.nets.autoencoder import Autoencoder, Predictor
 from streamcolor.nets.rebuild import STORED_HALF, fold_batch_norms
 
 from .degrade import luma
-from .networks import Network, build, predictor_of, stride_of
-from .pictures import Picture, find_pictures, usable
+from .networks import PIXELS, STRIDE, Network, build, predictor_of, stride_of
+from .pictures import Picture, find_pictures, split, usable
+from .samples import ab_of
 from .seed import SeedPredictor
 
 CALIBRATION = 200  # pictures
-STRENGTH: Final = {"boost": 2.0, "sharpness": 1.0, "spread": 25.0, "calm": 0.8}  # see Predictor
+STRENGTH: Final = {"boost": 2.0, "sharpness": 1.0, "spread": 25.0}  # see Predictor; its `calm` is fitted
 TOLERANCE = 0.25  # CIE units that a,b may differ at most from torch on average, half-precision weights included
 
 Lights = Sequence[NDArray[np.float32]]  # each (1, 1, h, w), L* in 0..100
@@ -60,10 +62,19 @@ def load_network(path: Path) -> Network:
     return network.eval()
 
 
-def card_of(path: Path, name: str) -> dict[str, str]:
-    """Return what the file of a checkpoint's network must say about itself."""
+def held_from(path: Path, pictures: Sequence[Picture]) -> list[Picture]:
+    """Return those of `pictures` that a checkpoint's run has not trained on, none if it held back other sources."""
+    settings = torch.load(path, map_location="cpu", weights_only=False)["settings"]
+    held_back = [source for source in settings["held_back"] if any(picture.source == source for picture in pictures)]
+    if settings["held_back"] and not held_back:
+        return []
+    return split(pictures, held_back, settings["validation_share"])[1]
+
+
+def card_of(path: Path, name: str, *, pixels: int = PIXELS) -> dict[str, str]:
+    """Return what the file of a checkpoint's network must say about itself; `pixels` is the area that it works at."""
     stride = stride_of(torch.load(path, map_location="cpu", weights_only=False)["settings"]["shape"])
-    return {"name": name, "stride": str(stride), "pixels": str(192 * 320), "precision": "fp32"}
+    return {"name": name, "stride": str(stride), "pixels": str(pixels), "precision": "fp32"}
 
 
 def export(network: Network, path: Path, *, card: Mapping[str, str], strength: Mapping[str, float]) -> Exported:
@@ -112,6 +123,23 @@ def export_both(
         worst = np.quantile(distances, 0.99)
         print(f"{path}: a,b differ from torch by {distances.mean():.2f} CIE units on average, p99 {worst:.2f}")
     return int8
+
+
+def fitted_calm(network: Network, pictures: Sequence[Picture], count: int = 200) -> float:
+    """Return what the mean color is best multiplied by on pictures that were not trained on, by least squares.
+
+    At most 1: on pictures that are strange to it a network expects more color than is there, never less. 1 if there is
+    no picture to judge by.
+    """
+    agreement = power = 0.0
+    for _, rgb in usable(pictures, count):
+        size = network_size(*rgb.shape[1::-1], pixels=PIXELS, stride=STRIDE)
+        shown = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
+        with torch.inference_mode():
+            ours = network.mean_color(network(torch.from_numpy(luma(shown)[None, None])))[0].numpy()
+        agreement += float((ours * ab_of(shown)).sum())
+        power += float((ours**2).sum())
+    return min(1.0, max(0.0, agreement / power)) if power else 1.0
 
 
 def store_half(model: onnx.ModelProto) -> None:
@@ -181,7 +209,7 @@ VIVIDNESS = np.array([0.5], np.float32)
 
 def lights_of(pictures: Sequence[Picture], count: int, size: tuple[int, int] = (256, 192)) -> Lights:
     """Read `count` pictures and return their L*, each (1,1,h,w), area-averaged or enlarged to `size` (w,h)."""
-    resized = (cv2.resize(rgb, size, interpolation=cv2.INTER_LINEAR) for _, rgb in usable(pictures, count))
+    resized = (cv2.resize(rgb, size, interpolation=cv2.INTER_AREA) for _, rgb in usable(pictures, count))
     return [luma(np.asarray(rgb, np.uint8))[None, None] for rgb in resized]
 
 
@@ -203,14 +231,21 @@ def main() -> None:
     parser.add_argument("checkpoint", type=Path, help="last.pt of a training run")
     parser.add_argument("-o", "--out", type=Path, required=True, help="path of the files to write, without .onnx")
     parser.add_argument("--data", type=Path, required=True, help="pictures to calibrate int8 with")
+    parser.add_argument("--pixels", type=int, default=PIXELS, help=f"area that it works at (default {PIXELS})")
     parser.add_argument("--card", type=Path, help="JSON of strings for the file's metadata: licence, version, …")
     for name, value in STRENGTH.items():
         parser.add_argument(f"--{name}", type=float, default=value, help=f"see Predictor (default {value})")
+    parser.add_argument("--calm", type=float, help="see Predictor (default: fitted to the run's validation pictures)")
     given = parser.parse_args()
-    card = card_of(given.checkpoint, given.out.name) | (json.loads(given.card.read_text()) if given.card else {})
-    strength = {name: getattr(given, name) for name in STRENGTH}
+    card = card_of(given.checkpoint, given.out.name, pixels=given.pixels) | (
+        json.loads(given.card.read_text()) if given.card else {}
+    )
     network = load_network(given.checkpoint)
-    export_both(network, given.out, find_pictures(given.data), card=card, strength=strength)
+    found = find_pictures(given.data)
+    calm = fitted_calm(network, held_from(given.checkpoint, found)) if given.calm is None else given.calm
+    print(f"calm: {calm:.2f}")
+    strength = {name: getattr(given, name) for name in STRENGTH} | {"calm": round(calm, 3)}
+    export_both(network, given.out, found, card=card, strength=strength)
 
 
 if __name__ == "__main__":

@@ -21,25 +21,24 @@ from streamcolor.errors import StreamcolorError
 from streamcolor.nets.autoencoder import Autoencoder
 
 from .config import Settings
-from .export import export_both
+from .export import export_both, fitted_calm
 from .figures import ciede2000, colorfulness, psnr
 from .logbook import progress
-from .loss import ColorLoss
+from .networks import loss_for
 from .pictures import Picture, UnusableDataError, find_pictures, usable
 from .processes import Process
 from .sheet import write_sheet
 from .start import Start, start_from
 from .state import rate_at
-from .stills import Rgb, moments
-from .train import NARROW, batches
-from .validate import colorize
+from .stills import moments
+from .train import autocast, batches
+from .validate import colorize, small
 
 MOST = 600  # pictures that are used, at most
 FEWEST = 8
 HELD_BACK = 0.2  # part that is not trained on
 GAP = 0.05  # part of a single video that lies between what is trained on and what is held back
 APART = 0.25  # seconds between the stills of a single video
-SIDE = 256  # pixels of the short side that pictures are kept at
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +92,6 @@ def split(pictures: Sequence[Picture]) -> tuple[set[Picture], set[Picture]]:
     return set(ordered[: -end - round(GAP * len(ordered))]), set(ordered[-end:])
 
 
-def small(rgb: Rgb) -> Rgb:
-    """Return a picture with a short side of at most SIDE."""
-    height, width = rgb.shape[:2]
-    factor = min(1.0, SIDE / min(height, width))
-    size = (round(width * factor), round(height * factor))
-    return np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
-
-
 def finetune(start: Start, pictures: Sequence[Picture], settings: Settings, *, layers: str) -> Autoencoder:
     """Return a copy of the network, trained on; `layers` is "last" (the way up and the head) or "all"."""
     process = Process()
@@ -109,17 +100,15 @@ def finetune(start: Start, pictures: Sequence[Picture], settings: Settings, *, l
     network.requires_grad_(layers == "all")
     for part in (network.up, network.head):
         part.requires_grad_(requires_grad=True)
-    loss_of = ColorLoss(start.network.palette, start.network.prior, huber=settings.huber, smooth=settings.smooth)
-    loss_of.to(process.device)
+    loss_of = loss_for(settings, start.palette).to(process.device)
     weights = [weight for weight in network.parameters() if weight.requires_grad]
     optimizer = torch.optim.AdamW(weights, lr=settings.rate, weight_decay=settings.weight_decay)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_at(step, settings))
-    kind = process.device.type
     with progress() as bar:
         task = bar.add_task("finetune", total=settings.steps, note="")
         for batch in batches(list(pictures), settings, process, done=0):
             light, ab = (batch[name].to(process.device) for name in ("light", "ab"))
-            with torch.autocast(kind, NARROW.get(settings.precision), enabled=settings.precision in NARROW):
+            with autocast(settings.precision, process.device):
                 logits = network(light.to(memory_format=torch.channels_last))
             loss = torch.stack(loss_of(logits, ab)).sum()
             optimizer.zero_grad(set_to_none=True)
@@ -186,7 +175,8 @@ def specialize(given: argparse.Namespace) -> None:
         won = scores["after"].psnr - scores["before"].psnr
         print(f"{won:+.2f} dB on what was held back" + ("" if won > 0 else f": worse, so stay with {given.start}"))
         card = {**start.card, "name": out.name, "precision": "fp32", "finetuned_from": start.card["name"]}
-        path = export_both(network, out, training, card=card, strength=start.strength)
+        strength = {**start.strength, "calm": fitted_calm(network, held)}
+        path = export_both(network, out, training, card=card, strength=strength)
     print(f"streamcolor run INPUT OUTPUT --model {path}")
 
 

@@ -17,7 +17,7 @@ import torch
 
 from .config import BadSettingsError, Settings, load
 from .evaluate import measure
-from .export import STRENGTH, card_of, export_both, load_network
+from .export import STRENGTH, card_of, export_both, fitted_calm, held_from, load_network
 from .pictures import UnusableDataError, find_pictures
 from .pieces import absent, cut, join, pack
 from .processes import joined
@@ -79,7 +79,9 @@ def _export(job: Job) -> None:
     """Export, and cut the files into parts."""
     network, out = load_network(job.checkpoint), job.network.with_suffix("")
     card = card_of(job.checkpoint, out.name)
-    int8 = export_both(network, out, find_pictures(job.settings.data), card=card, strength=STRENGTH)
+    pictures = find_pictures(job.settings.data)
+    calm = fitted_calm(network, held_from(job.checkpoint, pictures))
+    int8 = export_both(network, out, pictures, card=card, strength={**STRENGTH, "calm": calm})
     for path in (int8, out.with_name(f"{out.name}-fp32.onnx")):
         print(f"{path} in {len(cut(path, limit=job.part))} parts")
 

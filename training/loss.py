@@ -1,4 +1,4 @@
-"""The palette, and the loss: soft classification over it, rebalanced, plus a Huber term on the expected color."""
+"""The palette, and the loss: soft classification over it, rebalanced, plus terms on the expected color."""
 
 from collections.abc import Iterable
 
@@ -32,12 +32,9 @@ def make_palette(ab_M2: NDArray[np.float32], colors: int, *, seed: int = 0) -> t
     return palette, frequency
 
 
-def make_prior(frequency_Q: Tensor, rebalance: float) -> Tensor:
-    """Return the log of the weights that a loss gives to each color: 0, all the same; 1, the rarer, the more.
-
-    Zhang et al. 2016, eq. 4, whose lambda is 1 - `rebalance`.
-    """
-    weights = 1 / (rebalance * frequency_Q + (1 - rebalance) / len(frequency_Q))
+def make_prior(frequency_Q: Tensor) -> Tensor:
+    """Return the log of weights that favor rare colors (Q,) (Zhang et al. 2016, eq. 4, with their lambda of 1/2)."""
+    weights = 1 / (frequency_Q + 1 / len(frequency_Q))
     return (weights / (weights * frequency_Q).sum()).log()
 
 
@@ -49,13 +46,13 @@ def sampled_ab(pictures_ab: Iterable[NDArray[np.float32]], each: int = 256) -> N
 
 
 class ColorLoss(nn.Module):
-    """Cross-entropy against soft labels over the nearest palette colors, plus Huber on the expected color.
+    """Cross-entropy against soft labels over the nearest palette colors, plus Huber and squared error of the mean.
 
-    Colors weigh exp(prior), so that rare ones are learned; the prior is added to the logits too, so the logits
-    themselves stay those of the true frequencies. That makes the two terms agree: the mean color is calibrated.
+    Colors weigh exp(rebalance * prior), so that rare ones are learned; the same is added to the logits, so the logits
+    themselves stay those of the true frequencies, whose mean is the safest color.
     """
 
-    parts = ("classification", "huber")
+    parts = ("classification", "huber", "squared")
     palette: Tensor
     prior: Tensor
     indices: Tensor
@@ -66,15 +63,17 @@ class ColorLoss(nn.Module):
         palette_Q2: Tensor,
         prior_Q: Tensor,
         *,
-        huber: float,
+        rebalance: float = 1.0,
+        huber: float = 0.0,
+        squared: float = 0.0,
         nearest: int = 5,
         sigma: float = 5.0,
         smooth: float = 0.0,
     ) -> None:
         super().__init__()
-        self._huber, self._smooth = huber, smooth
+        self._huber, self._squared, self._smooth = huber, squared, smooth
         self.register_buffer("palette", palette_Q2)
-        self.register_buffer("prior", prior_Q)
+        self.register_buffer("prior", rebalance * prior_Q)
         axis = torch.arange(-GRID, GRID, dtype=torch.float32)
         grid = torch.cartesian_prod(axis, axis)
         distances, indices = torch.cdist(grid, palette_Q2).topk(nearest, largest=False)
@@ -82,8 +81,8 @@ class ColorLoss(nn.Module):
         self.register_buffer("indices", indices)
         self.register_buffer("shares", (-(distances**2) / (2 * sigma**2)).softmax(1))
 
-    def forward(self, logits_NQhw: Tensor, ab_N2hw: Tensor) -> tuple[Tensor, Tensor]:
-        """Return (classification loss, Huber loss in CIE units), each a scalar."""
+    def forward(self, logits_NQhw: Tensor, ab_N2hw: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the losses in `parts`, each a scalar, the last two from CIE units."""
         logits = logits_NQhw.permute(0, 2, 3, 1).flatten(0, 2).float()
         truth = ab_N2hw.permute(0, 2, 3, 1).flatten(0, 2)
         cell = (truth.round().clamp(-GRID, GRID - 1) + GRID).long()
@@ -95,4 +94,5 @@ class ColorLoss(nn.Module):
         if self._smooth:
             loss = (1 - self._smooth) * loss - self._smooth * likelihood.mean()
         expected = logits.softmax(1) @ self.palette
-        return loss, self._huber * functional.huber_loss(expected, truth, delta=10.0)
+        huber = functional.huber_loss(expected, truth, delta=10.0)
+        return loss, self._huber * huber, self._squared * functional.mse_loss(expected, truth)

@@ -6,7 +6,7 @@ from typing import TypeAlias
 from torch import Tensor
 
 from streamcolor.nets import autoencoder
-from streamcolor.nets.autoencoder import Autoencoder, Predictor, Shape
+from streamcolor.nets.autoencoder import REDUCTION, Autoencoder, Predictor, Shape
 
 from . import seed
 from .config import Settings
@@ -37,7 +37,22 @@ def loss_for(settings: Settings, palette: Palette | None) -> ColorLoss | Squared
     """Return what to minimize: called with the network's output and the true a,b, it gives the terms in `parts`."""
     if palette is None:
         return SquaredError()
-    return ColorLoss(*palette, huber=settings.huber, smooth=settings.smooth)
+    return ColorLoss(
+        *palette,
+        rebalance=settings.rebalance,
+        huber=settings.huber,
+        squared=settings.squared,
+        smooth=settings.smooth,
+    )
+
+
+PIXELS = 192 * 192  # area that an exported network works at; 256x128 for widescreen
+STRIDE = 64  # that of the deepest network: sizes of validation suit them all
+
+
+def grain_of(shape: str) -> int:
+    """Return what the side of a training sample must be a multiple of."""
+    return REDUCTION if needs_palette(shape) else seed.STRIDE
 
 
 def stride_of(shape: str) -> int:

@@ -76,7 +76,7 @@ def find_pictures(folder: Path) -> list[Picture]:
             return [
                 Picture(row.get("source", "shards"), row["name"], folder, row["shard"])
                 for row in csv.DictReader(rows)
-                if float(row.get("mean_chroma", GRAY)) >= GRAY
+                if float(row.get("mean_chroma") or GRAY) >= GRAY
             ]
     suffixes = SUFFIXES | stills.SUFFIXES
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in suffixes)

@@ -48,7 +48,7 @@ def start_from(model: str) -> Start:
     path = twin if twin.is_file() else path
     predictor = rebuild(path)
     card = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
-    strength = {name: float(card.pop(name, "0")) for name in STRENGTH}
+    strength = {name: float(card.pop(name, "0")) for name in (*STRENGTH, "calm")}
     if strength["boost"] > 0:
         predictor.network.prior.copy_(predictor.push.flatten() / strength["boost"])
     return Start(predictor.network, card, strength)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -34,8 +35,8 @@ class State:
         network = build(settings.shape, self.palette)
         self.network = (network if start is None else go_on(start, network, pictures, settings)).to(device)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
-        decay = torch.optim.swa_utils.get_ema_multi_avg_fn(settings.ema)  # type: ignore[no-untyped-call]
-        self._average = torch.optim.swa_utils.AveragedModel(self.network, multi_avg_fn=decay, use_buffers=True)
+        average = partial(averaging, settings.ema)
+        self._average = torch.optim.swa_utils.AveragedModel(self.network, multi_avg_fn=average, use_buffers=True)
         self._optimizer = torch.optim.AdamW(groups(self.network, settings.weight_decay), lr=settings.rate, fused=True)
         self._schedule = torch.optim.lr_scheduler.LambdaLR(self._optimizer, lambda step: rate_at(step, settings))
         self._scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "fp16")
@@ -75,6 +76,15 @@ class State:
         return parts | ({"scaler": self._scaler} if self._scaler.is_enabled() else {})
 
 
+def averaging(decay: float, averaged: list[torch.Tensor], current: list[torch.Tensor], count: torch.Tensor) -> None:
+    """Move averaged weights towards the current ones, faster in the beginning: else it would long be what chance began.
+
+    `count` is how often that was done before.
+    """
+    decay = min(decay, (1 + int(count)) / (10 + int(count)))
+    torch.optim.swa_utils.get_ema_multi_avg_fn(decay)(averaged, current, count)  # type: ignore[no-untyped-call]
+
+
 def palette_of(pictures: Sequence[Picture], settings: Settings, saved: dict[str, Any]) -> Palette | None:
     """Return the palette (Q,2) and the log of the loss weights (Q,), as saved or for some 3,000 pictures."""
     if not needs_palette(settings.shape):
@@ -85,7 +95,7 @@ def palette_of(pictures: Sequence[Picture], settings: Settings, saved: dict[str,
     if not len(seen):
         raise UnusableDataError(f"{settings.data}: no pictures to train on: {len(pictures)}, all damaged or gray")
     palette, frequency = make_palette(seen, settings.palette, seed=settings.seed)
-    return palette, make_prior(frequency, settings.rebalance)
+    return palette, make_prior(frequency)
 
 
 def start_of(settings: Settings) -> Start | None:

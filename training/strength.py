@@ -15,15 +15,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from streamcolor.chroma import network_size
 from streamcolor.nets.autoencoder import Autoencoder, Predictor
 
 from .config import Settings
 from .degrade import luma
 from .export import load_checkpoint
 from .figures import ciede2000, colorfulness, psnr, with_chroma
+from .networks import PIXELS, STRIDE
 from .pictures import find_pictures, split, usable
 
-SIZE = (256, 192)  # width and height that every picture is brought to
 BOOST, SHARPNESS, SPREAD = (0.0, 1.0, 2.0, 3.0), (1.0, 3.0, 6.0), (20.0, 40.0)
 
 
@@ -48,7 +49,9 @@ def figures(
         with torch.inference_mode():
             ab, _ = predictor(logits, torch.tensor([vividness]))
         truth, light = np.asarray(rgb / 255, np.float32), luma(rgb)
-        full = np.asarray(cv2.resize(np.ascontiguousarray(ab[0].permute(1, 2, 0).numpy()), SIZE), np.float32)
+        full = np.asarray(
+            cv2.resize(np.ascontiguousarray(ab[0].permute(1, 2, 0).numpy()), rgb.shape[1::-1]), np.float32
+        )
         colored, gray = (with_chroma(truth, light, chroma) for chroma in (full, np.zeros_like(full)))
         gains.append(psnr(truth, colored) - psnr(truth, gray))
         errors.append(ciede2000(truth[::4, ::4], colored[::4, ::4]).mean())
@@ -62,10 +65,11 @@ def figures(
 
 
 def logits_of(network: Autoencoder, settings: Settings, count: int) -> Iterator[tuple[NDArray[np.uint8], Tensor]]:
-    """Yield validation pictures at `SIZE` and the network's logits for them."""
+    """Yield validation pictures, at the size that the pipeline would show the network, and its logits for them."""
     _, validation = split(find_pictures(settings.data), settings.held_back, settings.validation_share)
     for _, rgb in usable(validation, count):
-        resized = np.asarray(cv2.resize(rgb, SIZE, interpolation=cv2.INTER_LINEAR), np.uint8)
+        size = network_size(*rgb.shape[1::-1], pixels=PIXELS, stride=STRIDE)
+        resized = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
         with torch.inference_mode():
             yield resized, network(torch.from_numpy(luma(resized)[None, None]))
 
@@ -83,15 +87,15 @@ def main() -> None:
     pictures = list(logits_of(network, settings, given.pictures))
     seen = Seen(network)
     print("boost sharpness spread vividness    gain CIEDE2000 colorfulness")
-    for boost, sharpness, spread in product(BOOST, SHARPNESS, SPREAD):
+    settings_of = [(0.0, 0.0, SPREAD[0], 0.0), *((*each, 0.5) for each in product(BOOST, SHARPNESS, SPREAD))]
+    for boost, sharpness, spread, vividness in settings_of:
         predictor = Predictor(seen, boost=boost, sharpness=sharpness, spread=spread, calm=1.0).eval()  # type: ignore[arg-type]
-        for vividness in (0.0, 0.5) if (boost, sharpness) == (0.0, 0.0) else (0.5,):
-            row = figures(predictor, pictures, vividness)
-            print(
-                f"{boost:5} {sharpness:9} {spread:6} {vividness:9} {row['gain']:+7.2f} {row['ciede2000']:9.2f} "
-                f"{row['colorfulness']:12.2f}",
-                flush=True,
-            )
+        row = figures(predictor, pictures, vividness)
+        print(
+            f"{boost:5} {sharpness:9} {spread:6} {vividness:9} {row['gain']:+7.2f} {row['ciede2000']:9.2f} "
+            f"{row['colorfulness']:12.2f}",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -8,13 +8,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from streamcolor.chroma import network_size
+
 from .degrade import luma
 from .figures import colorfulness, psnr, with_chroma
-from .networks import Network
+from .networks import PIXELS, STRIDE, Network
 from .pictures import Picture, usable
 from .sheet import write_sheet
+from .stills import Rgb
 
-SIDE = 160  # pixels, short side: what a picture is brought to
+SIDE = 256  # pixels of the short side that a picture is compared at
 
 
 def validate(network: Network, pictures: Sequence[Picture], *, sheet: Path, count: int = 200) -> dict[str, float]:
@@ -35,18 +38,27 @@ def validate(network: Network, pictures: Sequence[Picture], *, sheet: Path, coun
     return {"gain": float(np.mean(gains)), "colorfulness": float(np.sum(ours) / np.sum(truths))}
 
 
-def colorize(network: Network, rgb: NDArray[np.uint8]) -> tuple[NDArray[np.float32], ...]:
-    """Return (truth, gray, colored with the mean color), each float32 (H,W,3), of a size that the stride divides."""
-    height, width = rgb.shape[:2]
-    factor = SIDE / min(height, width)
-    size = (max(2, round(width * factor / 64)) * 64, max(2, round(height * factor / 64)) * 64)
-    how = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
-    resized = np.asarray(cv2.resize(rgb, size, interpolation=how), np.uint8)
-    truth = np.asarray(resized / 255, np.float32)
-    light = luma(resized)
+def colorize(network: Network, rgb: Rgb) -> tuple[NDArray[np.float32], ...]:
+    """Return (truth, gray, colored with the mean color), each float32 (H,W,3), with a short side of at most `SIDE`.
+
+    The network is shown what the pipeline would show it of such a picture.
+    """
+    resized = small(rgb)
+    height, width = resized.shape[:2]
+    size = network_size(width, height, pixels=PIXELS, stride=STRIDE)
+    light = luma(np.asarray(cv2.resize(resized, size, interpolation=cv2.INTER_AREA), np.uint8))
     device = next(network.parameters()).device
     with torch.inference_mode():
         ab = network.mean_color(network(torch.from_numpy(light[None, None]).to(device)))[0].cpu().numpy()
     ab_hw2 = np.ascontiguousarray(ab.transpose(1, 2, 0))
-    full = np.asarray(cv2.resize(ab_hw2, size, interpolation=cv2.INTER_LINEAR), np.float32)
+    full = np.asarray(cv2.resize(ab_hw2, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+    truth, light = np.asarray(resized / 255, np.float32), luma(resized)
     return truth, with_chroma(truth, light, np.zeros_like(full)), with_chroma(truth, light, full)
+
+
+def small(rgb: Rgb) -> Rgb:
+    """Return a picture with a short side of at most `SIDE`."""
+    height, width = rgb.shape[:2]
+    factor = min(1.0, SIDE / min(height, width))
+    size = (round(width * factor), round(height * factor))
+    return np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)

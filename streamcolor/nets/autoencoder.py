@@ -83,8 +83,11 @@ class Autoencoder(nn.Module):
             features = stage(features)
         features = self.context(features)
         for merge in self.up:
+            skip = skips.pop()
             larger = functional.interpolate(features, scale_factor=2, mode="nearest")
-            features = merge(torch.cat([larger, skips.pop()], 1))
+            if self.training:  # on samples of any size; an export has none of it
+                larger = larger[..., : skip.shape[2], : skip.shape[3]]
+            features = merge(torch.cat([larger, skip], 1))
         logits: Tensor = self.head(features)
         return logits
 
