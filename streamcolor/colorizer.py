@@ -90,9 +90,11 @@ class Colorizer:
         when_colored: WhenColored = "keep",
         lightness: Lightness = "luma",
         every: Every = "auto",
+        stills: bool = False,
     ) -> None:
         """`saturation` multiplies the predicted a,b; `vividness` 0..1 is the network's own, None: what suits it.
 
+        `stills`: the pictures have nothing to do with one another, so none is judged or colored by those before it.
         Raises ConfigError.
         """
         wrong = problems(
@@ -106,7 +108,7 @@ class Colorizer:
         self._vividness = backend.network.vividness if vividness is None else vividness
         self._keep = when_colored == "keep"
         self._exact = lightness == "exact"
-        self._every = every
+        self._every, self._stills = every, stills
         self._streams: dict[str, _Stream] = {}
 
     def __call__(self, frames: Sequence[Frame]) -> list[Frame]:
@@ -152,7 +154,7 @@ class Colorizer:
 
     def _stream(self, frame: Frame) -> _Stream:
         kind = (frame.luma.shape, frame.chroma[0].shape, frame.space)
-        stream = self._streams.get(frame.stream)
+        stream = None if self._stills else self._streams.get(frame.stream)
         if stream is None or stream.kind != kind:
             network = self._backend.network
             height, width = frame.luma.shape

@@ -156,6 +156,7 @@ def open_colorizer(settings: Settings, backend: Backend) -> Colorizer:
         when_colored=settings.when_colored,
         lightness=settings.lightness,
         every=settings.every,
+        stills=reads_pictures(settings.input) and (writes_picture(settings.output) or writes_folder(settings.output)),
     )
 
 

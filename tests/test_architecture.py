@@ -60,7 +60,7 @@ def code_lines(text):
 
 class TestBudgets:
     def test_the_package_stays_small(self):
-        assert sum(map(code_lines, MODULES.values())) <= 8500
+        assert sum(map(code_lines, MODULES.values())) <= 8600
 
     @each_module
     def test_no_module_is_long(self, name):

@@ -207,6 +207,23 @@ def test_streams_do_not_share_what_they_remember():
     assert backend.pictures == 2
 
 
+@pytest.mark.parametrize("order", ["ccccccccgggggggg", "ggggggggccgggggg", "cg" * 12])
+def test_pictures_that_have_nothing_to_do_with_one_another_are_judged_alone(order):
+    """As a film's they would be taken for a scene in color, or without, because those before them were."""
+    frames = []
+    for pts, kind in enumerate(order):
+        frame = gray(pts, seed=pts % 2)  # the gray of one is that of the one before last, and still not its color
+        if kind == "c":
+            cb, cr = np.random.default_rng(pts).integers(60, 200, (2, 36, 64), np.uint8)
+            frame = replace(frame, chroma=(cb, cr))
+        frames.append(frame)
+    backend = FakeBackend()
+    colorizer = Colorizer(backend, stills=True)
+    for frame, kind, colored in zip(frames, order, colorizer(frames), strict=True):
+        assert (colored is frame) == (kind == "c"), frame.pts
+    assert backend.pictures == order.count("g"), "none takes the colors of another"
+
+
 def test_a_forgotten_stream_starts_anew():
     backend = FakeBackend()
     colorizer = Colorizer(backend)

@@ -43,6 +43,19 @@ def test_it_is_made_once_and_then_found(oven, tmp_path):
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_only_our_own_files_make_room(oven, tmp_path):
+    """The folder may be one that holds other things as well."""
+    (tmp_path / "folder").mkdir()
+    others = [tmp_path / f"{number}.xml" for number in range(2 * MOST)]
+    for other in others:
+        other.touch()
+    for number in range(MOST + 3):
+        oven.bread(tmp_path / f"{number}.loaf")
+    assert all(other.exists() for other in others)
+    assert (tmp_path / "folder").is_dir()
+    assert len(list(tmp_path.glob("*.loaf"))) == MOST
+
+
 @pytest.mark.parametrize("damage", [lambda data: data[:-3], lambda _: b"", lambda data: data[:33] + b"?" + data[34:]])
 def test_what_is_damaged_is_never_loaded_and_made_again(damage, oven, tmp_path, caplog):
     path = tmp_path / "loaf"

@@ -1,14 +1,18 @@
 """Pictures keep their names, sizes and brightness, and say that their color is synthetic."""
 
+from fractions import Fraction
+
 import cv2
 import numpy as np
 import pytest
+from clips import make_clip
 from sinks_feed import TAG, drawn, info_of, write_all, write_drawn
 
 from streamcolor.errors import SinkError
 from streamcolor.frames import ColorSpace, Frame, Matrix
-from streamcolor.sinks.images import PICTURE_SUFFIXES, ImagesSink, to_bgr
+from streamcolor.sinks.images import PICTURE_SUFFIXES, ImagesSink, to_bgr, upright
 from streamcolor.sinks.synthetic import DIGITAL_SOURCE
+from streamcolor.sources.av_source import AvSource
 
 
 def picture_info(size=(9, 7), names=("a.png",), depth=8):
@@ -252,3 +256,31 @@ def test_a_run_without_pictures_leaves_no_empty_file(tmp_path):
     with pytest.raises(SinkError, match="not one picture arrived"):
         write_all(ImagesSink(tmp_path / "a.png"), picture_info(), [])
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("rotation", "turns"), [(0, 0), (90, 1), (180, 2), (270, 3), (-90, 3)])
+def test_a_film_that_was_filmed_sideways_stands_upright(tmp_path, rotation, turns):
+    path = make_clip(tmp_path / "film.mp4", frames=1, codec="libx264", size=(64, 48), rotation=rotation)
+    source = AvSource("film", str(path))
+    [frame] = [item for item in source if isinstance(item, Frame)]
+    write_all(ImagesSink(tmp_path / "out"), source.info, [frame])
+    source.close()
+    pixels = cv2.imread(str(tmp_path / "out" / "000001.png"))
+    np.testing.assert_array_equal(pixels, np.rot90(to_bgr(frame), turns))
+
+
+def test_mirrors_are_those_of_the_display_matrix():
+    pixels = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
+    one = 1 << 16
+    for (a, b, c, d), expected in [
+        ((-one, 0, 0, one), pixels[:, ::-1]),
+        ((one, 0, 0, -one), pixels[::-1]),
+        ((0, one, one, 0), pixels.swapaxes(0, 1)),
+    ]:
+        found = upright(pixels, aspect=Fraction(1), matrix=(a, b, 0, c, d, 0, 0, 0, 1 << 30))
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_samples_that_are_not_square_become_so():
+    pixels = np.zeros((48, 64, 3), np.uint8)
+    assert upright(pixels, aspect=Fraction(16, 11), matrix=()).shape == (48, 93, 3)

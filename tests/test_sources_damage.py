@@ -3,10 +3,12 @@
 import socket
 import threading
 from contextlib import contextmanager
+from fractions import Fraction
 from itertools import pairwise
 
+import av
 import pytest
-from clips import cut, damage, make_clip
+from clips import cut, damage, make_clip, picture_frame
 
 from streamcolor.errors import SourceError, SourceLost
 from streamcolor.frames import Frame, Passthrough
@@ -214,3 +216,42 @@ def test_a_server_that_falls_silent_is_given_up(tmp_path):
         with pytest.raises(SourceLost, match="no data came within the time limit"):
             list(source)
         source.close()
+
+
+def without(path, target, *, lost):
+    """Copy the video packet by packet, but for one: as a recorder does that missed it."""
+    with av.open(str(path)) as source, av.open(str(target), "w") as output:
+        stream = output.add_stream_from_template(source.streams.video[0])
+        for number, packet in enumerate(source.demux(video=0)):
+            if packet.size and number != lost:
+                packet.stream = stream
+                output.mux(packet)
+    return target
+
+
+@pytest.mark.parametrize("name", ["cut.mp4", "cut.mkv", "cut.ts"])
+def test_hevc_that_refers_to_a_lost_picture_is_shown_damaged_not_withheld(tmp_path, name):
+    options = {"g": "10", "x265-params": "log-level=none:bframes=0:scenecut=0"}
+    whole = make_clip(tmp_path / "film.mkv", codec="libx265", frames=40, options=options)
+    frames, report = read(without(whole, tmp_path / name, lost=12))
+    assert len(frames) == 39
+    assert not report.complete
+    assert any("pictures are damaged" in warning for warning in report.warnings)
+
+
+def test_another_video_that_lasts_longer_does_not_make_the_film_end_early(tmp_path):
+    path = tmp_path / "film.mkv"
+    with av.open(str(path), "w") as output:
+        streams = [output.add_stream("ffv1", rate=25, width=32, height=32) for _ in range(2)]
+        streams[0].disposition = av.stream.Disposition.default
+        for index in range(40):
+            for stream in streams if index < 25 else streams[1:]:
+                frame = picture_frame(index, (32, 32), "yuv420p")
+                frame.pts, frame.time_base = index, Fraction(1, 25)
+                output.mux(stream.encode(frame))
+        for stream in streams:
+            output.mux(stream.encode(None))
+    frames, report = read(path)
+    assert len(frames) == 25
+    assert report.complete
+    assert report.warnings == ("video stream 1 is left out: only one is colored",)

@@ -180,3 +180,13 @@ def test_a_report_before_the_end_does_not_claim_completeness(tmp_path):
     next(iter(source))
     source.close()
     assert not source.report().complete
+
+
+def test_of_a_file_with_several_pages_the_others_are_named(tmp_path):
+    pages = [np.full((8, 8), value, np.uint8) for value in (10, 20, 30)]
+    cv2.imwritemulti(str(tmp_path / "scan.tif"), pages)
+    cv2.imwrite(str(tmp_path / "single.tif"), pages[0])
+    source = ImagesSource("test", tmp_path)
+    frames = list(source)
+    assert [int(frame.luma[0, 0]) for frame in frames] == [10, 10]
+    assert source.report().warnings == ("scan.tif has 3 pages or frames: only the first is colored",)

@@ -101,6 +101,16 @@ def test_times_that_start_anew_go_on():
     assert count == 2
 
 
+def test_a_broadcasters_clock_is_brought_to_zero_with_all_that_follows():
+    packets = [*track("video", range(9000, 9400, 40)), *track("audio", range(8000, 9400, 40))]
+    splices = Splices(possible=True, start=8000 * packets[0].time_base)
+    for packet in packets:
+        splices.join(packet)
+    assert [packet.pts for packet in packets[:10]] == list(range(1000, 1400, 40))
+    assert packets[10].pts == 0
+    assert splices.count == 0
+
+
 def test_tracks_that_start_anew_at_different_packets_stay_in_step():
     video, audio = (track(kind, range(0, 1000, 40), recordings=2) for kind in ("video", "audio"))
     late = [*video[:20], *audio[:30], *video[20:], *audio[30:]]  # sound is five packets ahead of the picture

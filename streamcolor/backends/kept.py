@@ -89,5 +89,6 @@ def _write(path: Path, content: bytes) -> None:
             part.unlink(missing_ok=True)
             raise
     with contextlib.suppress(FileNotFoundError):  # another process is at it too
-        for unused in sorted(path.parent.iterdir(), key=lambda path: path.stat().st_mtime)[:-MOST]:
+        ours = (each for each in path.parent.iterdir() if each.suffix in (path.suffix, ".part") and each.is_file())
+        for unused in sorted(ours, key=lambda path: path.stat().st_mtime)[:-MOST]:
             unused.unlink()

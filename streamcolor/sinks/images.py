@@ -1,5 +1,8 @@
 """The sink that writes pictures: one file, or a folder of them."""
 
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -41,12 +44,14 @@ class ImagesSink:
         self._output: PartialFolder | None = None
         self._names: dict[int, str] = {}
         self._frames = 0
+        self._upright: Callable[[Pixels], Pixels]
         self.warnings: tuple[str, ...] = ()
 
     def open(self, info: StreamInfo) -> None:
         """Choose the names of the pictures, and make a place for them."""
         with explained(self._path):
             self._one = self._path.suffix.lower() in PICTURE_SUFFIXES and not self._path.is_dir()
+        self._upright = partial(upright, aspect=info.sample_aspect_ratio, matrix=info.display_matrix)
         if self._one and len(info.pictures) > 1:
             raise self._too_many()
         if not self._one:
@@ -93,7 +98,7 @@ class ImagesSink:
 
     def _encoded(self, frame: Frame, name: str) -> bytes:
         suffix = Path(name).suffix.lower()
-        pixels = to_bgr(frame)
+        pixels = self._upright(to_bgr(frame))
         if pixels.dtype == np.uint16 and suffix not in _DEEP:
             self._warn(f"{suffix} holds 8 bits per sample, the source has {frame.space.depth}; .png and .tif keep them")
             pixels = ((pixels + np.uint32(128)) // 257).astype(np.uint8)
@@ -128,6 +133,24 @@ def to_bgr(frame: Frame) -> Pixels:
         rgb = rgb_from_ycbcr(frame.luma[rows], cast("Plane", cb[rows]), cast("Plane", cr[rows]), frame.space)
         pixels[rows] = np.rint(rgb[..., ::-1] * white)
     return pixels
+
+
+def upright(pixels: Pixels, *, aspect: Fraction, matrix: Sequence[int]) -> Pixels:
+    """Return pixels (H,W,3) as a player shows them, which a picture's file does not tell.
+
+    `aspect` is that of a sample, `matrix` FFmpeg's display matrix: x' = m0 x + m3 y, y' = m1 x + m4 y. Quarter
+    turns and mirrors are applied; other angles are rounded to them.
+    """
+    height, width = pixels.shape[:2]
+    if aspect != 1:
+        size = max(1, round(width * aspect)), height
+        pixels = cast("Pixels", cv2.resize(pixels, size, interpolation=cv2.INTER_LINEAR))
+    if matrix:
+        across, down = matrix[0], matrix[4]
+        if abs(matrix[1]) > abs(across):
+            pixels, across, down = pixels.swapaxes(0, 1), matrix[3], matrix[1]
+        pixels = pixels[:: -1 if down < 0 else 1, :: -1 if across < 0 else 1]
+    return cast("Pixels", np.ascontiguousarray(pixels))
 
 
 def _compressed(suffix: str, pixels: Any, tag: str) -> bytes:

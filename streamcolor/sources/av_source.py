@@ -83,10 +83,13 @@ class AvSource:
             self._rate = Fraction(rate)
             self._deinterlace = Deinterlacer(deinterlace, self._time_base)
             self._timeline = self._new_timeline()
-            self._coverage = self._new_coverage()
-            self._splices = Splices(possible=bool(self._container.format.flags & _DISCONTINUOUS))
+            self._coverage = self._new_coverage(stated=not chosen.left_out)  # which may last longer
+            self._splices = self._new_splices()
             self._decoded, first = self._peek()
             codec = self._video.codec_context
+            # FFmpeg withholds pictures of HEVC that refer to a lost one, up to the next key frame: seconds of the film.
+            # Not before the first picture: what cannot be decoded there is not a part of it.
+            codec.flags |= av.codec.context.Flags.output_corrupt
             self._normalize = Normalizer(first, matrix=codec.colorspace, full=codec.color_range)
             self._device = device
             self._staying = Staying(name, device, first, self._deinterlace.wants) if device else None
@@ -160,9 +163,13 @@ class AvSource:
         step = max(1, round(1 / (self._rate * self._time_base)))
         return Timeline(step, lambda: codec.reorder_depth, in_order=self._container.format.name == "avi")
 
-    def _new_coverage(self) -> Coverage:
+    def _new_splices(self) -> Splices:
+        possible = bool(self._container.format.flags & _DISCONTINUOUS)
+        return Splices(possible=possible, start=Fraction(self._container.start_time or 0, av.time_base))
+
+    def _new_coverage(self, *, stated: bool) -> Coverage:
         start, duration = self._container.start_time or 0, self._container.duration
-        seconds = None if duration is None else duration / av.time_base
+        seconds = None if duration is None or not stated else duration / av.time_base
         return Coverage(self._container.format.name, start=start / av.time_base, duration=seconds)
 
     def _peek(self) -> tuple[Iterator[VideoFrame | Passthrough], VideoFrame]:

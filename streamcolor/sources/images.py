@@ -41,6 +41,7 @@ class ImagesSource:
         self._frames = 0
         self._finished = False
         self._damaged: list[str] = []
+        self._warnings: list[str] = []
         self._readable = self._read()
         self._first = next(self._readable, None)
         if self._first is None:
@@ -78,7 +79,7 @@ class ImagesSource:
         return SourceReport(
             frames=self._frames,
             undecodable=len(self._damaged),
-            warnings=tuple(self._damaged),
+            warnings=(*self._damaged, *self._warnings),
             complete=self._finished and not self._damaged,
         )
 
@@ -89,6 +90,8 @@ class ImagesSource:
             except _Unreadable as error:
                 self._damaged.append(f"{picture} {error}")
                 continue
+            if (pages := cv2.imcount(str(self._folder / picture))) > 1:
+                self._warnings.append(f"{picture} has {pages} pages or frames: only the first is colored")
             space = ColorSpace(Matrix.BT601, full_range=True, depth=8 if samples.dtype == np.uint8 else 12)
             luma, chroma = _planes(samples, space)
             yield Frame(self._name, index, luma, chroma, space, self._clock())

@@ -41,14 +41,20 @@ class Timeline:
 
 
 class Splices:
-    """Joins recordings that follow one another in one file: where times go back, they and all later ones move on."""
+    """Joins recordings that follow one another in one file: where times go back, they and all later ones move on.
+
+    The first begins at zero: a broadcaster's clock may stand at 26 hours, which would be a film's blank beginning.
+    """
 
     _BACK = Fraction(1, 2)  # seconds; damage moves packets by less
 
-    def __init__(self, *, possible: bool) -> None:
-        """Watch a file of a format in which that is `possible`: people put MPEG files behind one another."""
+    def __init__(self, *, possible: bool, start: Fraction = Fraction(0)) -> None:
+        """Watch a file of a format in which that is `possible`: people put MPEG files behind one another.
+
+        `start` is the file's earliest time, in seconds.
+        """
         self._possible = possible
-        self._moves = [Fraction(0)]  # seconds, of each recording
+        self._moves = [-start]  # seconds, of each recording
         self._recordings: dict[int, int] = {}  # the one in which each stream is: they do not change at the same packet
         self._ends: dict[int, Fraction] = {}
 
