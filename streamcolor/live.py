@@ -58,7 +58,7 @@ def live_feed(settings: LiveSettings, *, tag: str = "") -> tuple[Feed, Broadcast
 
     Raises ConfigError or SinkError for outputs and codecs that cannot be. Close the broadcast after the feed's end.
     """
-    codec = check_codec(settings.codec)
+    codec = check_codec(settings.codec, settings.preset)
     file = partial(destination, codec=codec, segment=settings.segment, overwrite=settings.overwrite)
     destinations = [file(output) for output in settings.outputs]
     broadcast = Broadcast(settings.name, destinations, codec=codec, crf=settings.crf, preset=settings.preset, tag=tag)

@@ -5,8 +5,9 @@ import re
 from urllib.parse import unquote
 
 _MASK = "***"
-# The second form is a password with an unescaped slash: what follows the colon is not a port.
-_USERINFO = re.compile(r"(?<=://)(?:[^/?#\n]*@|[^/?#@:\s]+:(?!\d*(?:[/?#\s]|$))[^\s]*@)")
+# The second form is a password with an unescaped / ? or #. With digits before it, it could be a port and a path with an
+# @ as well: better a path that is masked than a password that is shown.
+_USERINFO = re.compile(r"(?<=://)(?:[^/?#\n]*@|[^/?#@:\s]+:[^\s]*@)")
 _SECRET_VALUE = re.compile(
     r"([?&;_][^=&;#\s]*?(?:pas|pw|token|secret|key|auth|sig|credential)[^=&;#\s]*=)[^&;#\s'\"]*", re.IGNORECASE
 )

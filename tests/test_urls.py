@@ -12,6 +12,10 @@ from streamcolor.urls import hidden, is_local, shown
         ("rtsp://admin:secret@10.0.0.5:554/live", "rtsp://***@10.0.0.5:554/live"),
         ("rtsp://admin:se@cr@et@camera/live", "rtsp://***@camera/live"),
         ("rtsp://admin:sec/ret@camera/live", "rtsp://***@camera/live"),
+        *(
+            (f"rtsp://admin:{word}secret@camera/live", "rtsp://***@camera/live")
+            for word in ("12/", "12#", "12?", "12:")
+        ),
         ("rtsp://token@camera/live", "rtsp://***@camera/live"),
         ("rtsp://admin:my secret@camera/live", "rtsp://***@camera/live"),
         (
@@ -42,7 +46,8 @@ def test_secrets_in_an_address_are_masked(url, expected):
         "film.mkv",
         "/films/me@home/film.mkv",
         "C:\\films\\a.mp4",
-        "http://host:8080/@user/film.mp4",
+        "http://host/@user/film.mp4",
+        "http://host:8080/user/film.mp4",
         "rtsp://host/live?n=1",
     ],
 )

@@ -4,10 +4,10 @@
     session ──Frame──▶ ├─ one thread: LiveEncoder ─┼─▶ Outlet
     nobody:  the card ─┘                        └─▶ Subscription (a queue; the viewer's own thread)
 
-Everything that touches the encoder happens in that thread: sessions and viewers hand it a request and wait for it, so
-a session feels how fast the encoder is, and the newest frame wins where frames are dropped: before the network.
+Only that thread touches the encoder: others hand it a request and wait, so that frames are dropped before the network.
 """
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -81,7 +81,7 @@ class Broadcast:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._name, self._clock = name, clock
-        self._make_encoder = partial(LiveEncoder, codec=check_codec(codec), crf=crf, preset=preset, tag=tag)
+        self._make_encoder = partial(LiveEncoder, codec=check_codec(codec, preset), crf=crf, preset=preset, tag=tag)
         self._encoder: LiveEncoder | None = None
         self._fragments: Fragments | None = None
         self._viewers: list[Subscription] = []
@@ -163,8 +163,7 @@ class Broadcast:
                 self._show_card()  # also while nothing but sound arrives
             self._finish()
         finally:
-            for viewer in self._viewers:
-                viewer.close()
+            self._leave()
 
     def _next(self) -> _Request | None:
         """Wait for a request; meanwhile, show the card when it is time."""
@@ -196,7 +195,7 @@ class Broadcast:
         pts = self._axis.place(float(item.pts * self._info.time_base), now)
         self._seen = now
         self._frames += 1
-        self._send(encoder.encode(item, pts, self._nominal))
+        self._encode(item, pts, self._nominal)
 
     def _be_patient(self, interval: float) -> None:
         """Take a camera for lost only when three pictures are missing."""
@@ -208,12 +207,22 @@ class Broadcast:
             return  # of what size?
         if now - self._seen < self._patience or now - self._shown < CARD_EVERY:
             return
-        moment = datetime.now().astimezone()
-        lines = ["NO SIGNAL", self._name, moment.strftime("%Y-%m-%d %H:%M:%S")]
+        lines = ["NO SIGNAL", self._name, datetime.now().astimezone().strftime("%Y-%m-%d %H:%M:%S")]
         picture = card(encoder.edition.info, lines)
         self._shown = now
         self._cards += 1
-        self._send(encoder.encode(picture, self._axis.at(now), round(CARD_EVERY * TICKS)))
+        with contextlib.suppress(SinkError):  # the next session finds out by itself
+            self._encode(picture, self._axis.at(now), round(CARD_EVERY * TICKS))
+
+    def _encode(self, picture: Frame, pts: int, duration: int) -> None:
+        assert self._encoder is not None, "open() comes first"
+        try:
+            packets = list(self._encoder.encode(picture, pts, duration))
+        except SinkError:  # as of a GPU that was reset: the next session gets an encoder that works
+            self._encoder = None
+            self._leave()
+            raise
+        self._send(packets)
 
     def _send(self, packets: Iterable[Encoded]) -> None:
         for packet in packets:
@@ -230,7 +239,7 @@ class Broadcast:
             viewer.offer(self._fragments, data, is_key=packet.is_key)
 
     def _admit(self, viewer: Subscription) -> None:
-        self._viewers.append(viewer)
+        self._viewers = [each for each in self._viewers if not each.closed] + [viewer]
         if self._encoder:
             self._encoder.forced = True  # or it would wait a second for its first picture
 
@@ -238,9 +247,12 @@ class Broadcast:
         """End an edition: what the encoder still holds goes out, and viewers must begin anew."""
         if self._encoder:
             self._send(self._encoder.finish())
-            for viewer in self._viewers:
-                viewer.close()
-            self._viewers = []
+            self._leave()
+
+    def _leave(self) -> None:
+        for viewer in self._viewers:
+            viewer.close()
+        self._viewers = []
 
 
 class SessionSink:

@@ -96,13 +96,15 @@ class _RtspServer:
     """
 
     def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
-        self._url, self._bare = url, parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
-        self._secure = parts.scheme == "rtsps"
         try:
+            parts = urlsplit(url)
+            self._secure = parts.scheme == "rtsps"
             self._place = (parts.hostname or "", parts.port or (322 if self._secure else 554))
         except ValueError:  # whose message would quote what may be a part of the password
-            raise SinkError(f"cannot write {shown(url)}: its port is no number; is a / in the password? %2F") from None
+            raise SinkError(
+                f"cannot write {shown(url)}: its host or port is none; does the password hold / [ ]? %2F %5B %5D"
+            ) from None
+        self._url, self._bare = url, parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
 
     def __call__(self) -> Target:
         with socket.create_connection(self._place, PATIENCE) as connection:
@@ -123,15 +125,23 @@ class _Names:
         self._path, self._overwrite = path, overwrite
         self._numbered = numbered and "%" not in path.name
         self._last = 0
+        self._given: Path | None = None
 
     def __call__(self) -> Target:
+        given = self._given
+        if given and given.is_file() and not given.stat().st_size:  # nothing could be written: the disk is full
+            return f"file:{given}"
+        self._given = self._next()
+        return f"file:{self._given}"
+
+    def _next(self) -> Path:
         path = self._path
         if "%" in path.name:
             path = path.with_name(datetime.now().astimezone().strftime(path.name))
         overwrite, self._overwrite = self._overwrite, False  # the first only: what comes then is of this run
         if not self._numbered and (overwrite or not path.exists()):
-            return f"file:{path}"
+            return path
         pattern = re.compile(rf"{re.escape(path.stem)}-(\d{{4,}}){re.escape(path.suffix)}")
         there = (pattern.fullmatch(each.name) for each in path.parent.iterdir())
         self._last = 1 + max([self._last, *(int(match[1]) for match in there if match)])
-        return f"file:{path.with_stem(f'{path.stem}-{self._last:04}')}"
+        return path.with_stem(f"{path.stem}-{self._last:04}")

@@ -71,14 +71,15 @@ def find_encoder(name: str) -> av.Codec:
     return codec
 
 
-def why_not(name: str) -> str:
-    """Return why a known encoder does not work on this machine; empty: it does. A small one is opened to see."""
+def why_not(name: str, options: Mapping[str, str] | None = None) -> str:
+    """Return why a known encoder does not work here, with options; empty: it does. A small one is opened to see."""
     try:
         encoder: Any = av.CodecContext.create(name, "w")
         encoder.width = encoder.height = 256
         encoder.pix_fmt, encoder.time_base = "yuv420p", Fraction(1, 25)
+        encoder.options = dict(options or {})
         encoder.open()
-    except (av.FFmpegError, UnknownCodecError) as error:
+    except (av.FFmpegError, UnknownCodecError, ValueError) as error:
         return f"FFmpeg cannot open it: {error}"
     return ""
 

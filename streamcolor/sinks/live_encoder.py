@@ -12,7 +12,7 @@ from av.audio.stream import AudioStream
 
 from streamcolor.errors import SinkError
 from streamcolor.frames import ColorSpace, Frame, Passthrough, StreamInfo
-from streamcolor.sinks.encoders import choose_layout, configure, encoder_options, find_encoder
+from streamcolor.sinks.encoders import choose_layout, configure, encoder_options, find_encoder, why_not
 from streamcolor.sinks.pictures import to_picture
 
 if TYPE_CHECKING:
@@ -67,12 +67,14 @@ class Encoded:
         return packet
 
 
-def check_codec(codec: str | None) -> str:
-    """Give the encoder's name if it can work without delay; raises SinkError."""
+def check_codec(codec: str | None, preset: str) -> str:
+    """Give the encoder's name if it can work without delay, here and with this preset; raises SinkError."""
     name = codec or "libx264"
-    find_encoder(name)
+    encoder = find_encoder(name)
     if name not in _NO_DELAY:
         raise SinkError(f"{name} is no encoder for live streams: choose {', '.join(_NO_DELAY)}")
+    if reason := why_not(name, encoder_options(encoder, crf=None, preset=preset, options=_NO_DELAY[name])):
+        raise SinkError(f"{name} does not work with the preset {preset}: {reason}")
     return name
 
 

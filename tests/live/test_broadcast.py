@@ -20,6 +20,7 @@ from sinks_feed import TAG, drawn, opened
 
 from streamcolor.errors import SinkError
 from streamcolor.frames import Passthrough
+from streamcolor.live import LiveSettings, live_feed
 from streamcolor.sinks.broadcast import CARD_EVERY, SILENCE, Broadcast, _Axis
 from streamcolor.sinks.card import card
 from streamcolor.sinks.destinations import destination
@@ -403,3 +404,51 @@ class TestAxis:
         assert [axis.place(index / 25, 700 + index / 25) for index in range(3)] == [0, 3600, 7200]
         axis.begin_session()
         assert axis.place(0.0, 710.0) == 10 * TICKS
+
+
+class TestFailures:
+    @pytest.fixture
+    def dying(self, monkeypatch):
+        """Encoders of which the first fails from the third picture on, as one does on a GPU that was reset."""
+        made, encode = [], LiveEncoder.encode
+
+        def fails(self, *picture):
+            if self not in made:
+                made.append(self)
+                self.count = 0
+            self.count += 1
+            if self is made[0] and self.count > 3:
+                raise SinkError("the device is gone")
+            return encode(self, *picture)
+
+        monkeypatch.setattr(LiveEncoder, "encode", fails)
+        return made
+
+    def test_an_encoder_that_has_failed_is_not_given_to_the_next_session(self, make, clock, dying):
+        broadcast = make()
+        viewer = broadcast.subscribe()
+        with pytest.raises(SinkError, match="the device is gone"):
+            feed(broadcast, clock, 5)
+        assert len(b"".join(viewer)) > 0, "who watched has what there was, and begins anew"
+        feed(broadcast, clock, 5)
+        assert len(dying) == 2
+        assert broadcast.snapshot().frames > 5
+
+    def test_one_that_fails_at_the_card_does_not_end_the_broadcast(self, make, clock, dying):
+        broadcast = make()
+        feed(broadcast, clock, 3)
+        clock.now += 5
+        wait_until(lambda: dying[0].count > 3)
+        feed(broadcast, clock, 5)
+        assert len(dying) == 2
+
+    def test_viewers_of_a_camera_that_never_came_are_forgotten_when_they_leave(self, make):
+        broadcast = make()
+        for _ in range(50):
+            broadcast.subscribe().close()
+        assert len(broadcast._viewers) == 1
+
+    @pytest.mark.parametrize("preset", ["veryfsat", "-1x"])
+    def test_a_preset_that_is_none_is_told_before_anything_starts(self, preset):
+        with pytest.raises(SinkError, match=f"libx264 does not work with the preset {preset}"):
+            live_feed(LiveSettings("gate", "rtsp://camera/gate", preset=preset))

@@ -325,9 +325,24 @@ class TestFaults:
         assert longest < (1.6 if answers else 0.8)
 
     def test_a_port_that_is_none_is_not_quoted(self):
-        with pytest.raises(SinkError, match=r"cannot write rtsp://\*\*\*@host/x: its port is no number") as raised:
+        with pytest.raises(SinkError, match=r"cannot write rtsp://\*\*\*@host/x: its host or port is none") as raised:
             destination("rtsp://user:s3/cret@host/x", codec="libx264")
         assert "s3" not in str(raised.value)
+
+    @pytest.mark.parametrize("password", ["s3[cret", "s3]cret", "s3\N{ACCOUNT OF}cret"])
+    def test_a_password_that_looks_like_an_address_is_told_and_not_quoted(self, password):
+        with pytest.raises(SinkError, match=r"cannot write rtsp://\*\*\*@host/x: its host or port is none") as raised:
+            destination(f"rtsp://user:{password}@host/x", codec="libx264")
+        assert "s3" not in str(raised.value)
+        assert raised.value.__cause__ is None
+
+    def test_a_disk_that_stays_full_gets_one_empty_file_not_many(self, tmp_path):
+        target = destination(str(tmp_path / "gate.mp4"), codec="libx264").target
+        first = target()
+        Path(first.removeprefix("file:")).touch()  # opened, and not a byte fits
+        assert [target() for _ in range(3)] == [first] * 3
+        Path(first.removeprefix("file:")).write_bytes(b"video")
+        assert target() != first
 
     def test_a_full_disk_does_not_end_the_recording_for_good(self, make, clock):
         if not Path("/dev/full").exists():

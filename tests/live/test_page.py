@@ -159,13 +159,26 @@ def test_a_server_that_starts_again_is_found_again(page, cameras_file, password_
         port = server.address.rstrip("/").rpartition(":")[2]
         server.end(signal.SIGTERM)
         assert until(lambda: "does not answer" in page.inner_text("#summary"))
+        assert [state(page, name) for name in ("gate", "yard")] == ["unknown", "unknown"], "no old picture as live"
+        assert "this picture is old" in page.inner_text("[data-name=gate] .notice")
     again = Server(cameras_file, "--port", port, "--password-file", str(password_file))
     try:
         assert until(lambda: "of 2 live" in page.inner_text("#summary")), again.log
         assert moves_in_color(page, "gate", "yard"), again.log
+        assert until(lambda: state(page, "gate") == "live")
     finally:
         again.process.kill()
         again.process.wait()
+
+
+def test_a_picture_that_stands_still_is_not_passed_as_live(page, cameras_file, password_file):
+    with serving(cameras_file, "--password-file", str(password_file)) as server:
+        page.route_web_socket("**/video/gate", lambda _: None)  # it is opened, and nothing comes
+        log_in(page, server)
+        assert moves_in_color(page, "yard"), server.log
+        assert until(lambda: state(page, "gate") == "no video")
+        assert server.feeds(PASSWORD)["gate"]["state"] == "live", "the camera is not what is wrong"
+        assert state(page, "yard") == "live"
 
 
 def test_one_camera_large_beside_its_gray_self(page, cameras_file, password_file, shots):

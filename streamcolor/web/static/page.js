@@ -37,7 +37,16 @@ class Tile {
     this.part(".drops").textContent = feed.dropped ?? "–";
     this.part(".reconnects").textContent = feed.reconnects ?? "–";
     this.part(".notice").textContent = notice(feed, this.player.unsupported);
+    if (feed.state === "live" && this.player.late()) this.doubt("no video", "no video comes: this picture is old");
     this.decide();
+  }
+
+  // A picture that stands still must not look like a live one.
+  doubt(word, text) {
+    this.element.classList.remove("live");
+    this.element.classList.add("stale");
+    this.part(".state").textContent = word;
+    this.part(".notice").textContent = text;
   }
 
   // The delay below which 95 % of the latest frames stayed: the counts since the start are too old to tell.
@@ -118,6 +127,7 @@ async function poll() {
   } catch {
     summary.textContent = "the server does not answer; trying again…";
     summary.classList.add("broken");
+    for (const tile of tiles.values()) tile.doubt("unknown", "no connection to the server: this picture is old");
   }
   setTimeout(poll, document.hidden ? 5 * POLL : POLL);
 }

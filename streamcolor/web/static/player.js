@@ -5,6 +5,7 @@ const AHEAD = 0.08; // seconds behind it after a jump
 const HURRY = 0.4; // seconds behind it at which we play a little faster
 const KEPT = 10; // seconds of past video that stay in memory
 const SILENCE = 8000; // ms without data after which a connection is given up
+const LATE = 6000; // ms without data after which the picture is old: a slow camera's card comes after five seconds
 const MOST = 500; // fragments that may wait for the browser
 const RETRY = [250, 500, 1000, 2000, 5000]; // ms
 
@@ -18,15 +19,20 @@ export class Player {
     this.socket = this.timer = null;
     this.unsupported = null; // the kind of video, if this browser cannot show it
     this.failures = 0;
+    this.heard = null; // when data came last, ms; null: nothing is wanted
   }
+
+  late() { return this.heard !== null && performance.now() - this.heard > LATE; }
 
   start() {
     if (this.socket || this.timer) return;
+    this.heard ??= performance.now();
     const socket = this.socket = new WebSocket(this.url);
     socket.binaryType = "arraybuffer";
     socket.onmessage = ({ data }) => {
       if (socket !== this.socket) return;
       this.listen();
+      this.heard = performance.now();
       if (typeof data === "string") this.open(data);
       else this.append(data);
     };
@@ -38,7 +44,7 @@ export class Player {
     clearTimeout(this.timer);
     clearTimeout(this.silence);
     const socket = this.socket;
-    this.socket = this.timer = this.buffer = null;
+    this.socket = this.timer = this.buffer = this.heard = null;
     socket?.close();
     if (!this.address) return;
     this.video.removeAttribute("src");
