@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
 
-from streamcolor.backends import BACKENDS, default_threads, known_models, open_backend
+from streamcolor.backends import BACKENDS, default_threads, known_models, on_processor, open_backend
 from streamcolor.backends.gpu import why_no_gpu
 from streamcolor.errors import StreamcolorError
 from streamcolor.sinks.encoders import why_not
@@ -39,8 +39,11 @@ def hardware() -> dict[str, str]:
 
 
 def figures(model: str) -> Iterator[tuple[str, str]]:
-    """Give what a shipped network's file says about itself, as (what, how much)."""
-    backend = open_backend("auto", model)
+    """Give what a shipped network's file says about itself, as (what, how much).
+
+    A GPU would run its twin in single precision.
+    """
+    backend = open_backend(on_processor(), model)
     network = backend.network
     backend.close()
     yield "weights", f"{network.precision}, {network.path.stat().st_size / 1e6:.1f} MB"

@@ -1,6 +1,8 @@
 """What the names of an input and an output mean."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from streamcolor.errors import ConfigError, SourceError
@@ -22,21 +24,28 @@ def check_paths(source: str, target: str) -> None:
 
     Links of both kinds are seen through.
     """
-    try:
+    with _looking():
         _check_paths(source, target)
-    except OSError as error:  # a name that is too long, a folder that we may not look into
-        raise ConfigError(f"cannot look at {error.filename}: {error.strerror}") from error
 
 
 def check_report(report: str, source: str, target: str) -> None:
     """Raise if a report cannot be written there, or would replace the input or the output."""
     path = Path(report)
-    if _same(report, source) or _same(report, target):
-        raise ConfigError(f"report {report} is the input or the output: name another file")
-    if not path.absolute().parent.is_dir():
-        raise ConfigError(f"cannot write the report {report}: its folder does not exist")
-    if path.is_dir():
-        raise ConfigError(f"cannot write the report {report}: it is a folder")
+    with _looking():
+        if _same(report, source) or _same(report, target):
+            raise ConfigError(f"report {report} is the input or the output: name another file")
+        if not path.absolute().parent.is_dir():
+            raise ConfigError(f"cannot write the report {report}: its folder does not exist")
+        if path.is_dir():
+            raise ConfigError(f"cannot write the report {report}: it is a folder")
+
+
+@contextmanager
+def _looking() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:  # a name that is too long, a folder that we may not look into
+        raise ConfigError(f"cannot look at {error.filename}: {error.strerror}") from error
 
 
 def is_live(name: str) -> bool:

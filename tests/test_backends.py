@@ -232,6 +232,21 @@ def test_a_size_that_the_network_cannot_take_is_an_error_of_ours(name, toy):
         open_backend(name, toy, threads=1).predict(lights(height=2, width=2), vividness=1)
 
 
+def test_a_name_that_no_file_can_have_is_an_error_of_ours():
+    with pytest.raises(ConfigError, match=r"cannot look at x*\.onnx: File name too long"):
+        find_model("x" * 300 + ".onnx")
+
+
+@pytest.mark.parametrize("name", ["openvino", "onnx", "torch"])
+def test_a_network_that_may_not_be_read_is_an_error_of_ours(name, tmp_path, monkeypatch):
+    """As root nothing is forbidden, so what forbids is feigned: a folder in the file's place."""
+    path = tmp_path / "mine.onnx"
+    path.mkdir()
+    monkeypatch.setattr(backends, "find_model", lambda _: path)
+    with pytest.raises(BackendError, match=r"mine\.onnx"):
+        open_backend(name, path)
+
+
 def test_a_long_complaint_becomes_one_line():
     error = RuntimeError("Exception from src/core.cpp:84:\nCheck 'x' failed at y.cpp:1:\nModel can't be parsed\n\n")
     assert one_line(error) == "Model can't be parsed"

@@ -99,6 +99,8 @@ def test_no_message_tells_a_password(tmp_path):
 @pytest.mark.parametrize("suffix", [".mkv", ".png", "/"])
 def test_a_name_that_no_file_can_have_is_told_in_a_line(film, suffix):
     long = "a" * 300 + suffix
+    with pytest.raises(ConfigError, match=r"cannot look at a*.*: File name too long"):
+        check_report(long, "in.mkv", "out.mkv")
     for source, target in ((long, "out.mkv"), (str(film), long)):
         with pytest.raises(ConfigError, match=r"cannot look at a*.*: File name too long"):
             check_paths(source, target)

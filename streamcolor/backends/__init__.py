@@ -127,8 +127,11 @@ def find_model(model: str | Path) -> Path:
     known = known_models()
     if str(model) in known:
         return known[str(model)]
-    if Path(model).is_file():
-        return Path(model)
+    try:
+        if Path(model).is_file():
+            return Path(model)
+    except OSError as error:  # a name that is too long, a folder that we may not look into
+        raise ConfigError(f"cannot look at {model}: {error.strerror}") from error
     if Path(model).suffix == ".onnx":
         raise ConfigError(f"no network file {str(model)!r}: give the path of an .onnx file, or {_either(known)}")
     raise ConfigError(f"no model {str(model)!r}: choose {_either(known)} or the path of an .onnx file")
@@ -188,9 +191,14 @@ def one_line(error: Exception) -> str:
 
 
 def _fastest() -> str:
-    """Return what uses the GPU; without one OpenVINO on x86-64, where it is the fastest, and ONNX Runtime elsewhere."""
+    """Return what uses the GPU; without one, OpenVINO on x86-64 and ONNX Runtime elsewhere."""
     if not why_no_gpu() and (name := _on_gpu()):
         return name
+    return on_processor()
+
+
+def on_processor() -> str:
+    """Return the fastest backend that needs no GPU. Raises ConfigError."""
     x86 = platform.machine().lower() in ("x86_64", "amd64")
     wanted = ("openvino", "onnx") if x86 else ("onnx", "openvino")
     for name in wanted:

@@ -26,8 +26,10 @@ def why_no_cuda() -> str:
         return reason
     if find_spec("torch") is None:
         return "a GPU needs torch: pip install torch"
-    import torch  # noqa: PLC0415  # heavy, and useless without a GPU
-
+    try:
+        import torch  # noqa: PLC0415  # heavy, and useless without a GPU
+    except (ImportError, OSError) as error:  # a library that it needs is missing
+        return f"torch cannot be loaded: {error}"
     if not torch.cuda.is_available():
         return f"torch {torch.__version__} cannot use the GPU: install one that is built for CUDA"
     return ""

@@ -51,7 +51,10 @@ class OpenVinoBackend:
         }
         self._threads = threads
         self._path = path
-        self._onnx = path.read_bytes()  # whatever becomes of the file: another input size is compiled from the same
+        try:
+            self._onnx = path.read_bytes()  # whatever becomes of the file: another input size is compiled from the same
+        except OSError as error:
+            raise BackendError(f"cannot read {path}: {error.strerror}") from error
         self._facts = {
             "onnx": hashlib.sha256(self._onnx).hexdigest(),
             "openvino": openvino.__version__,
