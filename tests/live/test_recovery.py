@@ -310,10 +310,11 @@ def test_a_hundred_failed_attempts_are_one_line(camera, caplog):
 
 
 def test_nothing_is_left_of_a_lost_connection_even_without_the_garbage_collector(camera, larger_clip):
-    opened, viewer = [], Viewer()
+    opened, beside, viewer = [], [], Viewer()
     given = feed(camera, viewer)
 
     def connect(stream):
+        beside.extend(source() for source in opened if source())  # what is left while the next one opens
         source = given.connect(stream)
         opened.append(weakref.ref(source))
         return source
@@ -334,3 +335,4 @@ def test_nothing_is_left_of_a_lost_connection_even_without_the_garbage_collector
     finally:
         gc.enable()
     assert len(opened) >= 4
+    assert beside == []
