@@ -1,6 +1,7 @@
 """Run many cameras for as long as asked, cut them off again and again, and see whether anything grows."""
 
 import argparse
+import ctypes
 import threading
 import time
 from collections.abc import Sequence
@@ -31,6 +32,7 @@ class Look:
 
     seconds: float  # since the start
     memory_kb: int  # resident
+    heap_kb: int  # of it, what is in use of glibc's heaps: what is left when nothing leaks but room between things
     threads: int
     files: int  # descriptors
     frames: int  # written, of all cameras
@@ -45,11 +47,43 @@ def look(began: float, counts: Sequence[FeedCounts]) -> Look:
     return Look(
         seconds=round(time.monotonic() - began, 1),
         memory_kb=int(status["VmRSS"].split()[0]),
+        heap_kb=heap_in_use() // 1024,
         threads=int(status["Threads"]),
         files=len(list(Path("/proc/self/fd").iterdir())),
         frames=sum(each.write.frames for each in counts),
         dropped=sum(each.dropped for each in counts),
         reconnects=sum(each.reconnects for each in counts),
+    )
+
+
+def heap_in_use() -> int:
+    """Return the bytes that are allocated by malloc, in all heaps and beside them; 0 with another C library."""
+    try:
+        mallinfo2 = ctypes.CDLL(None).mallinfo2
+    except AttributeError:
+        return 0
+    mallinfo2.restype = MallInfo
+    found = mallinfo2()
+    return int(found.uordblks + found.hblkhd)
+
+
+class MallInfo(ctypes.Structure):
+    """See mallinfo(3)."""
+
+    _fields_ = tuple(
+        (name, ctypes.c_size_t)
+        for name in [
+            "arena",
+            "ordblks",
+            "smblks",
+            "hblks",
+            "hblkhd",
+            "usmblks",
+            "fsmblks",
+            "uordblks",
+            "fordblks",
+            "keepcost",
+        ]
     )
 
 
@@ -100,11 +134,15 @@ def growth(looks: Sequence[Look]) -> dict[str, Any]:
     settled = [each for each in looks if each.seconds >= min(SETTLING, looks[-1].seconds / 5)]
     part = max(1, len(settled) // 10)
     early, late = settled[:part], settled[-part:]
-    memory = [float(np.median([each.memory_kb for each in some])) for some in (early, late)]
+    memory, heap = (
+        [float(np.median([getattr(each, name) for each in some])) for some in (early, late)]
+        for name in ("memory_kb", "heap_kb")
+    )
     reconnects = late[-1].reconnects - early[0].reconnects
     return {
         "memory_mb": [round(each / 1000, 1) for each in memory],
         "memory_percent": round(100 * (memory[1] / memory[0] - 1), 2),
+        "heap_mb": [round(each / 1000, 1) for each in heap],
         "kb_per_reconnect": round((memory[1] - memory[0]) / reconnects, 3) if reconnects else None,
         "threads": [min(each.threads for each in settled), max(each.threads for each in settled)],
         "files": [min(each.files for each in settled), max(each.files for each in settled)],
