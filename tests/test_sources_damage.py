@@ -255,3 +255,40 @@ def test_another_video_that_lasts_longer_does_not_make_the_film_end_early(tmp_pa
     assert len(frames) == 25
     assert report.complete
     assert report.warnings == ("video stream 1 is left out: only one is colored",)
+
+
+@pytest.mark.parametrize("name", ["cut.mp4", "cut.mkv", "cut.ts"])
+def test_pictures_that_the_decoder_leaves_out_without_an_error_are_counted(tmp_path, name):
+    """Behind a lost picture that B-frames are ordered by, FFmpeg drops those that come out of order."""
+    options = {"g": "250", "bf": "3", "preset": "medium", "tune": "film"}
+    whole = make_clip(tmp_path / "film.mkv", codec="libx264", frames=40, options=options)
+    assert read(whole)[1].complete
+    frames, report = read(without(whole, tmp_path / name, lost=16))
+    assert len(frames) < 39
+    assert not report.complete
+    assert f"{39 - len(frames)} pictures are missing: they refer to what is lost" in report.warnings
+
+
+def test_a_film_that_begins_between_key_frames_misses_nothing(tmp_path):
+    """What comes before its first picture was never a part of it."""
+    options = {"g": "10", "x265-params": "log-level=none:open-gop=1:bframes=3:scenecut=0"}
+    whole = make_clip(tmp_path / "film.mkv", codec="libx265", frames=40, options=options)
+    path = tmp_path / "cut.ts"
+    with av.open(str(whole)) as source, av.open(str(path), "w") as output:
+        stream = output.add_stream_from_template(source.streams.video[0])
+        packets = [packet for packet in source.demux(video=0) if packet.size]
+        second = [number for number, packet in enumerate(packets) if packet.is_keyframe][1]
+        for packet in packets[second:]:
+            packet.stream = stream
+            output.mux(packet)
+    frames, report = read(path)
+    assert 25 <= len(frames) <= 31
+    assert report.warnings == ()
+    assert report.complete
+
+
+def test_fields_with_packets_of_their_own_are_not_taken_for_missing_pictures(tmp_path):
+    path = make_clip(tmp_path / "film.ts", codec="libx264", frames=10, interlaced=True)
+    frames, report = read(path, deinterlace="off")
+    assert len(frames) == 10
+    assert report.complete

@@ -20,7 +20,7 @@ from streamcolor.sources.deinterlace import Deinterlace, Deinterlacer
 from streamcolor.sources.opening import choose_streams, open_input, reason
 from streamcolor.sources.pixels import Normalizer, has_alpha
 from streamcolor.sources.surfaces import Staying, pixels_of
-from streamcolor.sources.timing import Coverage, Splices, Timeline
+from streamcolor.sources.timing import Coverage, Missing, Splices, Timeline
 from streamcolor.urls import shown
 from streamcolor.worker import usable_cores
 
@@ -85,6 +85,7 @@ class AvSource:
             self._timeline = self._new_timeline()
             self._coverage = self._new_coverage(stated=not chosen.left_out)  # which may last longer
             self._splices = self._new_splices()
+            self._missing = Missing(self._video.codec_context.name)
             self._decoded, first = self._peek()
             codec = self._video.codec_context
             # FFmpeg withholds pictures of HEVC that refer to a lost one, up to the next key frame: seconds of the film.
@@ -123,7 +124,7 @@ class AvSource:
 
     def report(self) -> SourceReport:
         """Count what happened so far; `complete` is known only after the last item."""
-        damage = self._undecodable or self._damaged or self._unreadable or self._coverage.missing
+        damage = self._undecodable or self._damaged or self._unreadable or self._coverage.missing or self._missing.count
         early = self._finished and self._coverage.ended_early()
         return SourceReport(
             frames=self._frames,
@@ -135,12 +136,13 @@ class AvSource:
 
     def _all_warnings(self, *, early: bool) -> Iterator[str]:
         yield from self._warnings
-        if self._undecodable:
-            yield f"{self._undecodable} packets of the video could not be decoded"
-        if self._damaged:
-            yield f"{self._damaged} pictures are damaged"
-        if self._unreadable:
-            yield f"{self._unreadable} places in the file could not be read"
+        counted = {
+            "packets of the video could not be decoded": self._undecodable,
+            "pictures are damaged": self._damaged,
+            "pictures are missing: they refer to what is lost": self._missing.count if self._finished else 0,
+            "places in the file could not be read": self._unreadable,
+        }
+        yield from (f"{count} {what}" for what, count in counted.items() if count)
         if self._coverage.missing:
             yield f"{self._coverage.missing:.1f} s in the middle hold neither picture nor sound"
         if early:
@@ -255,7 +257,11 @@ class AvSource:
         except av.FFmpegError:
             self._undecodable += 1
             return []
-        self._damaged += sum(picture.is_corrupt for picture in pictures)
+        if packet is not None:
+            self._missing.packet(packet)
+        for picture in pictures:
+            self._damaged += picture.is_corrupt
+            self._missing.picture(picture)
         return pictures
 
     def _carry(self, packet: Packet) -> Iterator[Passthrough]:

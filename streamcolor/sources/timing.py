@@ -83,6 +83,35 @@ class Splices:
         packet.dts = None if packet.dts is None else packet.dts + shift
 
 
+class Missing:
+    """Counts pictures whose packets came and which the decoder never gave: it drops some behind a lost one."""
+
+    _KNOWN = ("h264", "hevc")  # a packet, a picture; others have packets that nobody is to see
+
+    def __init__(self, codec: str) -> None:
+        self._possible = codec in self._KNOWN
+        self._first: int | None = None
+        self._due: set[int] = set()
+
+    def packet(self, packet: "Packet[Stream]") -> None:
+        """Expect the picture of a packet that the decoder took."""
+        if self._possible and packet.pts is not None and not packet.is_discard:
+            self._due.add(packet.pts)
+
+    def picture(self, picture: VideoFrame) -> None:
+        """Note a picture that the decoder gave. Where fields have packets of their own, nothing can be told."""
+        self._possible &= picture.pts is not None and not picture.interlaced_frame
+        if picture.pts is not None:
+            self._first = picture.pts if self._first is None else self._first
+            self._due.discard(picture.pts)
+
+    @property
+    def count(self) -> int:
+        """How many there are, at the end. What comes before the first picture is not a part of the film."""
+        first = self._first
+        return sum(pts > first for pts in self._due) if self._possible and first is not None else 0
+
+
 class Axis:
     """Puts the times of a live stream on the monotonic clock, where those of all its sessions follow one another.
 
