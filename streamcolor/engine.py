@@ -149,7 +149,8 @@ class Engine:
     def _wait_for_ends(self, model: Worker) -> None:
         until = time.monotonic() + LINGER
         for run in self._readers.values():
-            run.wait(max(0.0, until - time.monotonic()) if run.feed.live else None)
+            cleans_up = run.feed.leaves_file and not run.feed.live
+            run.wait(None if cleans_up else max(0.0, until - time.monotonic()))
         model.wait()
         for reader in self._readers:
             reader.wait(max(0.0, until - time.monotonic()))

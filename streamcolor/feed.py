@@ -38,6 +38,7 @@ class Feed:
     live: bool = False
     retry_delays: Sequence[float] = RETRY  # seconds; the last one repeats; none: what ended is not opened again
     denied_delays: Sequence[float] = DENIED  # the same, where the password is wrong
+    leaves_file: bool = True  # a stop waits for the sink to clean up; else, as for a live one, no longer than LINGER
 
     @property
     def when_full(self) -> WhenFull:

@@ -123,7 +123,8 @@ class Job:
         if self._stopped:  # it was asked for while the network was loading
             engine.stop()
         loaded = time.perf_counter()
-        engine.run([Feed(name, connect, lambda: sink)], watch=None if watch is None else lambda all_: watch(all_[name]))
+        feed = Feed(name, connect, lambda: sink, leaves_file=settings.output != "-")
+        engine.run([feed], watch=None if watch is None else lambda all_: watch(all_[name]))
         ended = time.perf_counter()
         counts = engine.snapshot()[name]
         found = sources[0].report() if sources else SourceReport()

@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -233,6 +234,14 @@ class TestProcess:
         assert running.returncode == 143, err
         assert time.monotonic() - began < 15, "the source would be given up after 30 seconds"
         assert list(folder.iterdir()) == []
+
+    def test_a_reader_that_has_stopped_reading_does_not_hold_up_a_stop(self, tmp_path, network):
+        film = repeated(make_clip(tmp_path / "clip.mkv", frames=20, size=(320, 240)), times=200)
+        with program("run", film, "-", "--codec", "ffv1", "--model", network) as running:
+            assert select.select([running.stdout], [], [], 30)[0]
+            time.sleep(1)  # until the pipe is full: nobody takes anything out of it
+            running.send_signal(signal.SIGTERM)
+            assert running.wait(15) == 143
 
     def test_an_impatient_second_signal_ends_it_the_hard_way(self, tmp_path, network):
         film = repeated(make_clip(tmp_path / "clip.mkv", frames=20, size=(320, 240)), times=200)

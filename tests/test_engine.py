@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 
@@ -270,6 +271,17 @@ class TestStop:
 
         engine.run([file_feed(source, sink)], watch=watch, every=0.05)
         assert source.given < 100_000
+
+    def test_stop_does_not_wait_for_a_pipe_that_nobody_reads(self, monkeypatch):
+        monkeypatch.setattr(engine_module, "LINGER", 0.05)
+        engine, gate = Engine(Tint(), depth=1), threading.Event()
+        sink = FakeSink(gate=gate)
+        source = FakeSource(script=pictures(100_000))
+        engine_feed = replace(file_feed(source, sink), leaves_file=False)
+        engine.run([engine_feed], watch=lambda _: engine.stop(), every=0.05)
+        assert not gate.is_set()
+        assert "finish" not in sink.calls
+        gate.set()
 
     def test_stop_ends_the_pause_before_a_reconnect(self):
         engine = Engine(Tint())
