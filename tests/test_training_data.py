@@ -8,11 +8,13 @@ import zipfile
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from training import data
 from training.data import survey
+from training.degrade import luma
 from training.pictures import Picture, UnusableDataError, find_pictures, is_gray, split
-from training.samples import Samples, ab_of, crop, some_hints
+from training.samples import Samples, ab_of, crop, jitter, some_hints
 
 
 def colorful(seed=0, size=(96, 80)):
@@ -73,6 +75,35 @@ def test_damaged_and_gray_pictures_are_passed_over_and_counted(folder):
     drawn = [samples[number] for number in range(60)]
     assert sum(int(sample["damaged"]) for sample in drawn) > 0
     assert sum(int(sample["gray"]) for sample in drawn) > 0
+
+
+def test_another_print_is_as_light_and_has_other_colors():
+    rgb = cv2.resize(np.random.default_rng(0).integers(30, 200, (5, 5, 3), np.uint8), (64, 64))
+    before = ab_of(rgb)
+    warmth, colors = [], []
+    for seed in range(200):
+        printed = jitter(rgb, np.random.default_rng(seed))
+        assert printed.dtype == np.uint8
+        assert luma(printed).mean() == pytest.approx(luma(rgb).mean(), abs=4)
+        ab = ab_of(printed)
+        warmth.append(float((ab - before)[1].mean()))
+        colors.append(float(np.hypot(*(ab - ab.mean((1, 2), keepdims=True))).mean()))
+    usual = float(np.hypot(*(before - before.mean((1, 2), keepdims=True))).mean())
+    assert min(warmth) < -3
+    assert max(warmth) > 3
+    assert min(colors) < 0.6 * usual
+    assert max(colors) > 1.05 * usual
+
+
+def test_what_is_learned_of_another_print_is_its_own_color(folder):
+    pictures = find_pictures(folder)
+    plain, printed = (
+        Samples(pictures, size=64, length=40, seed=4, jittered=part, degraded=False) for part in (0.0, 1.0)
+    )
+    pairs = [(plain[number], printed[number]) for number in range(40)]
+    assert sum(not torch.equal(one["ab"], other["ab"]) for one, other in pairs) > 30
+    for _, sample in pairs:
+        assert sample["light"].shape == (1, 64, 64)
 
 
 def test_a_folder_that_teaches_nothing_is_an_error(tmp_path):

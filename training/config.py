@@ -25,6 +25,9 @@ class Settings(BaseModel):
     size: int = Field(default=128, gt=0, description="width and height of a sample in pixels; a multiple of 4")
     smallest: float = Field(default=0.5, gt=0, le=1, description="smallest crop, as a part of the short side")
     degraded: bool = Field(default=True, description="damage the input as old film and night cameras do")
+    jittered: float = Field(
+        default=0.0, ge=0, le=1, description="part of the samples with other white balance and saturation"
+    )
     hinted: float = Field(default=0.1, ge=0, le=1, description="part of the samples that tell some of their colors")
     evenness: float = Field(default=0.5, ge=0, le=1, description="1: by picture; 0: every source alike")
     weights: dict[str, float] = Field(default_factory=dict, description="a factor for the chance of a source")

@@ -17,7 +17,7 @@ from torch.utils.data import Dataset
 from streamcolor.color import ab_from_rgb
 from streamcolor.nets.autoencoder import REDUCTION
 
-from .degrade import degrade, luma
+from .degrade import BT601, degrade, luma
 from .pictures import Picture, UnusableDataError, is_gray
 from .stills import Rgb
 
@@ -39,16 +39,18 @@ class Samples(Dataset[dict[str, Tensor]]):
         weights: Mapping[str, float] | None = None,
         hinted: float = 0.1,
         degraded: bool = True,
+        jittered: float = 0.0,
     ) -> None:
         """`length` samples of `size` pixels, each a square of `smallest`..1 times a picture's short side.
 
         A source of n pictures is drawn with a chance in proportion to n**`evenness`, times its entry in `weights`;
-        a part `hinted` of the samples tells some of its colors; `degraded` ones have a damaged input.
+        a part `hinted` of the samples tells some of its colors; `degraded` ones have a damaged input; in a part
+        `jittered`, colors are those of another print.
         """
         if not pictures:
             raise UnusableDataError("no pictures found")
         self._pictures, self._size, self._length, self._seed = list(pictures), size, length, seed
-        self._smallest, self._hinted, self._degraded = smallest, hinted, degraded
+        self._smallest, self._hinted, self._degraded, self._jittered = smallest, hinted, degraded, jittered
         counts = Counter(picture.source for picture in pictures)
         factors = dict.fromkeys(counts, 1.0) | dict(weights or {})
         chances = np.array([factors[p.source] * counts[p.source] ** (evenness - 1) for p in pictures])
@@ -63,6 +65,8 @@ class Samples(Dataset[dict[str, Tensor]]):
         picture = crop(rgb, rng, size=self._size, smallest=self._smallest)
         if rng.random() < 0.5:
             picture = np.ascontiguousarray(picture[:, ::-1])
+        if self._jittered and rng.random() < self._jittered:
+            picture = jitter(picture, rng)
         light = degrade(luma(picture, rng), rng) if self._degraded else luma(picture)
         ab = ab_of(picture)
         hints = some_hints(ab, rng) if rng.random() < self._hinted else np.zeros((3, *ab.shape[1:]), np.float32)
@@ -96,6 +100,20 @@ def crop(rgb: Rgb, rng: np.random.Generator, *, size: int, smallest: float) -> R
     top, left = rng.integers(0, height - side + 1), rng.integers(0, width - side + 1)
     how = cv2.INTER_AREA if side >= size else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(rgb[top : top + side, left : left + side], (size, size), interpolation=how), np.uint8)
+
+
+def jitter(rgb: Rgb, rng: np.random.Generator) -> Rgb:
+    """Print a picture as another camera or film would: other white balance, more or less saturation, about as light.
+
+    How warm and how colorful a collection is says more about its camera than about the world; a network that learns it
+    is wrong elsewhere.
+    """
+    weights = BT601.astype(np.float32)
+    printed = rgb * np.exp(rng.normal(0, 0.08, 3)).astype(np.float32)
+    gray = (printed @ weights)[..., None]
+    colored = gray + rng.uniform(0.4, 1.2) * (printed - gray)
+    lighter = float((rgb @ weights).mean()) / max(1.0, float(gray.mean()))
+    return np.asarray(np.rint(colored * lighter).clip(0, 255), np.uint8)
 
 
 def ab_of(rgb: Rgb) -> NDArray[np.float32]:

@@ -99,6 +99,7 @@ def batches(
         weights=settings.weights,
         hinted=settings.hinted,
         degraded=settings.degraded,
+        jittered=settings.jittered,
     )
     share = Subset(samples, range(done * settings.batch + process.rank, len(samples), process.count))
     return DataLoader(
