@@ -6,8 +6,8 @@ import sys
 import cv2
 import numpy as np
 import pytest
-import torch
 import yaml
+from networks import OneColor
 
 from training import ablate as ablation
 from training.config import BadSettingsError, Settings
@@ -77,20 +77,6 @@ def test_the_recipe_and_each_change_are_trained_and_measured(run, trained, tmp_p
     for row in found["runs"].values():
         assert list(row["sets"]) == ["bright"]  # gray pictures tell nothing of color
         assert row["sets"]["bright"].keys() == {"gain", "ciede2000", "colorfulness"}
-
-
-class OneColor(torch.nn.Module):
-    """A network that says the same a,b everywhere."""
-
-    def __init__(self, *ab):
-        super().__init__()
-        self.ab = torch.nn.Parameter(torch.tensor(ab, dtype=torch.float32)[None, :, None, None])
-
-    def forward(self, light):
-        return light
-
-    def mean_color(self, light):
-        return self.ab.expand(len(light), 2, light.shape[2] // 4, light.shape[3] // 4)
 
 
 def test_what_is_measured_follows_the_colors(sets):

@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from networks import OneColor
 
 from streamcolor.backends import known_models
 from streamcolor.chroma import network_size
@@ -135,22 +136,6 @@ def test_bf16_is_taken_only_where_it_is_not_imitated(monkeypatch):
             assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
     monkeypatch.undo()
     assert training.has_bf16(cpu) is torch.ops.mkldnn._is_mkldnn_bf16_supported()
-
-
-class OneColor(torch.nn.Module):
-    """A network that says the same a,b everywhere."""
-
-    def __init__(self, *ab):
-        super().__init__()
-        self.ab = torch.nn.Parameter(torch.tensor(ab, dtype=torch.float32)[None, :, None, None])
-        self.sizes = []
-
-    def forward(self, light):
-        self.sizes.append(tuple(light.shape[2:]))
-        return light
-
-    def mean_color(self, light):
-        return self.ab.expand(len(light), 2, light.shape[2] // 4, light.shape[3] // 4)
 
 
 def test_validation_shows_the_network_what_the_pipeline_would_and_compares_the_picture_as_it_is():
