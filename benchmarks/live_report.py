@@ -30,6 +30,7 @@ def soak_table(found: dict[str, Any]) -> str:
     growth, last = found["growth"], found["last"]
     rows = [
         ("memory, MB", *growth["memory_mb"], f"{growth['memory_percent']:+} %"),
+        ("memory, kB a reconnect", "", "", growth["kb_per_reconnect"]),
         *([("heap in use, MB", *growth["heap_mb"], "")] if "heap_mb" in growth else []),
         ("threads, least and most", *growth["threads"], ""),
         ("file descriptors, least and most", *growth["files"], ""),

@@ -185,7 +185,8 @@ class Broadcast:
 
     def _write(self, item: Item) -> None:
         encoder, now = self._encoder, self._clock()
-        assert encoder is not None, "open() comes first"
+        if encoder is None:  # it failed at the card, while this session was silent
+            raise SinkError(f"{self._name}: the encoder has failed")
         if not isinstance(item, Frame):
             if self._axis.moved is not None:  # sound of before the first picture has no place yet
                 self._send(encoder.carry(item, Fraction(self._axis.moved)))
@@ -195,7 +196,7 @@ class Broadcast:
         pts = self._axis.place(float(item.pts * self._info.time_base), now)
         self._seen = now
         self._frames += 1
-        self._encode(item, pts, self._nominal)
+        self._encode(encoder, item, pts, self._nominal)
 
     def _be_patient(self, interval: float) -> None:
         """Take a camera for lost only when three pictures are missing."""
@@ -212,12 +213,11 @@ class Broadcast:
         self._shown = now
         self._cards += 1
         with contextlib.suppress(SinkError):  # the next session finds out by itself
-            self._encode(picture, self._axis.at(now), round(CARD_EVERY * TICKS))
+            self._encode(encoder, picture, self._axis.at(now), round(CARD_EVERY * TICKS))
 
-    def _encode(self, picture: Frame, pts: int, duration: int) -> None:
-        assert self._encoder is not None, "open() comes first"
+    def _encode(self, encoder: LiveEncoder, picture: Frame, pts: int, duration: int) -> None:
         try:
-            packets = list(self._encoder.encode(picture, pts, duration))
+            packets = list(encoder.encode(picture, pts, duration))
         except SinkError:  # as of a GPU that was reset: the next session gets an encoder that works
             self._encoder = None
             self._leave()

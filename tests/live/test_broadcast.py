@@ -442,6 +442,20 @@ class TestFailures:
         feed(broadcast, clock, 5)
         assert len(dying) == 2
 
+    def test_a_session_that_was_silent_meanwhile_is_told_and_the_next_one_works(self, make, clock, dying):
+        broadcast, info = make(), live_info()
+        sink = broadcast.make_sink()
+        sink.open(info)
+        for frame in frames_of(info, clock, 3):
+            sink.write(frame)
+        clock.now += 5
+        wait_until(lambda: dying[0].count > 3)  # the card's picture, at which it fails
+        with pytest.raises(SinkError, match="gate: the encoder has failed"):
+            sink.write(drawn(info, 3, pts=round(clock.now * TICKS)))
+        sink.close()
+        feed(broadcast, clock, 5)
+        assert len(dying) == 2
+
     def test_viewers_of_a_camera_that_never_came_are_forgotten_when_they_leave(self, make):
         broadcast = make()
         for _ in range(50):
