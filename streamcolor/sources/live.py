@@ -74,6 +74,9 @@ class LiveSource:
             self._video.thread_count = 1  # frame threads would hold a picture each
             self._axis = Axis(trusted=not self._container.format.flags & _TIMELESS)
             self._deinterlace = Deinterlacer(deinterlace, Axis.time_base)
+            demuxer = self._container.demux([self._video, *self._copied])
+            self._demuxer = cast("Generator[Packet, None, None]", demuxer)  # an iterator in the stubs
+            stack.callback(self._demuxer.close)
             self._packets = self._arriving()
             self._pictured, self._started = clock(), False
             self._first = [self._first_picture()]
@@ -99,6 +102,7 @@ class LiveSource:
     def close(self) -> None:
         """Hang up. Frames handed out stay valid; to touch a packet's stream then is a crash."""
         self._packets.close()  # it holds us as we hold it: a camera is opened often, and its decoder is large
+        self._demuxer.close()  # PyAV frees nothing of one that is only forgotten
         self._container.close()
 
     def report(self) -> SourceReport:
@@ -130,11 +134,10 @@ class LiveSource:
 
     def _arriving(self) -> Generator[tuple[Packet, float], None, None]:
         """Give packets and when they arrived. Raises SourceLost when no more come, and when pictures stay away."""
-        demuxer = self._container.demux([self._video, *self._copied])
         while True:
             asked = self._clock()
             try:
-                packet = next(demuxer, None)
+                packet = next(self._demuxer, None)
             except av.error.ExitError:  # how FFmpeg calls being interrupted
                 raise self._lost(f"no picture for {self._freeze:g} s") from None
             except av.FFmpegError as error:

@@ -1,5 +1,7 @@
 """A camera of our own and what a source makes of its faults: each is seen, in time, and called by its name."""
 
+import ctypes
+import os
 import subprocess
 import sys
 import threading
@@ -401,3 +403,39 @@ def motion_jpeg(pictures):
         over.set()
         server.shutdown()
         thread.join()
+
+
+KEPT = """
+import gc, sys
+from soak import heap_in_use
+from streamcolor.errors import SourceLost
+from streamcolor.sources.live import LiveSource
+def connect(count):
+    for _ in range(count):
+        source = LiveSource("gate/0", sys.argv[1])
+        try:
+            next(iter(source))
+        except SourceLost:
+            pass
+        source.close()
+    gc.collect()
+    return heap_in_use()
+growths = []
+before = connect(50)
+for _ in range(3):
+    after = connect(100)
+    growths.append((after - before) / 100)
+    before = after
+print(min(growths))
+"""
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallinfo2"), reason="not glibc")
+def test_a_connection_that_is_over_leaves_nothing_behind(tmp_path):
+    clip = make_clip(tmp_path / "clip.ts", size=(64, 64), frames=4, codec="mpeg2video")
+    benchmarks = Path(__file__).parents[2] / "benchmarks"
+    environment = os.environ | {"PYTHONPATH": str(benchmarks)}
+    done = subprocess.run(
+        [sys.executable, "-c", KEPT, clip], capture_output=True, text=True, check=True, env=environment
+    )
+    assert float(done.stdout) < 64, "bytes a connection; a demuxer alone is 150"
