@@ -17,7 +17,7 @@ from streamcolor.backends.gpu import gpu
 from streamcolor.backends.half import halved
 from streamcolor.color import Floats
 from streamcolor.errors import BackendError, ConfigError
-from streamcolor.nets.rebuild import card_of, read
+from streamcolor.nets.rebuild import card_of, dimensions, read
 
 LARGEST_BATCH: Final = 64
 SIZES_KEPT: Final = 4  # engines in the GPU's memory; a run of cameras has one or two input sizes
@@ -38,7 +38,7 @@ class TensorRTBackend:
         del threads
         path = single_precision(described(path, card_of(read(path))))
         model = read(path)
-        check_contract(path, _dimensions(model.graph.input), _dimensions(model.graph.output))
+        check_contract(path, dimensions(model.graph.input), dimensions(model.graph.output))
         self.network = replace(described(path, card_of(model)), precision="fp16")
         self._onnx = halved(model)
         self._trt = trt or load_tensorrt()
@@ -95,7 +95,3 @@ class TensorRTBackend:
                 self._sessions.popitem(last=False)
         self._sessions.move_to_end(key)
         return self._sessions[key]
-
-
-def _dimensions(tensors: Any) -> dict[str, int]:
-    return {tensor.name: len(tensor.type.tensor_type.shape.dim) for tensor in tensors}

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,7 @@ from streamcolor.backends import Prediction, check_contract, check_shapes, descr
 from streamcolor.color import Floats
 from streamcolor.errors import BackendError
 from streamcolor.nets.planes import halved
-from streamcolor.nets.rebuild import card_of, read, rebuild
+from streamcolor.nets.rebuild import card_of, dimensions, read, rebuild
 from streamcolor.nets.replay import Replayed
 
 Call: TypeAlias = Callable[[Tensor, Tensor], tuple[Tensor, ...]]
@@ -54,7 +54,7 @@ class TorchBackend:
         self.batch, self._device = way.batch, torch.device(way.device)
         module = rebuild(path).eval()
         model = read(path)
-        check_contract(path, _dimensions(model.graph.input), _dimensions(model.graph.output))
+        check_contract(path, dimensions(model.graph.input), dimensions(model.graph.output))
         self.network = described(path, card_of(model))
         if way.half:
             module = halved(module)
@@ -98,7 +98,3 @@ class TorchBackend:
         fetched = [output.to("cpu", non_blocking=True) for output in outputs]  # into pinned memory
         torch.cuda.current_stream(self._device).synchronize()
         return fetched
-
-
-def _dimensions(tensors: Any) -> dict[str, int]:
-    return {tensor.name: len(tensor.type.tensor_type.shape.dim) for tensor in tensors}

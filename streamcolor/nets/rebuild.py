@@ -1,5 +1,6 @@
 """The torch network of an exported file: its shape and weights are read back from the ONNX."""
 
+from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 
@@ -55,6 +56,11 @@ def rebuild(path: Path) -> Predictor:
 def card_of(model: onnx.ModelProto) -> dict[str, str]:
     """Return what a file says about itself."""
     return {entry.key: entry.value for entry in model.metadata_props}
+
+
+def dimensions(tensors: Iterable[onnx.ValueInfoProto]) -> dict[str, int]:
+    """Return how many dimensions each input or output of a graph has, by name."""
+    return {tensor.name: len(tensor.type.tensor_type.shape.dim) for tensor in tensors}
 
 
 def _weights(model: onnx.ModelProto) -> dict[str, Tensor]:

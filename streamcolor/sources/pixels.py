@@ -10,7 +10,7 @@ from av.video.plane import VideoPlane
 from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
 
 from streamcolor.frames import ColorSpace, ColorTags, Matrix, Plane
-from streamcolor.sources.surfaces import pixels_of
+from streamcolor.sources.surfaces import marks_of, pixels_of
 
 Chroma: TypeAlias = tuple[Plane, Plane]
 
@@ -109,7 +109,7 @@ class Normalizer:
         self.space = space_of(first, matrix=matrix, full=full)
         self.tags = tags_of(first, self.space)
         self.rescaled = 0
-        self._first = _marks(first)
+        self._first = marks_of(first)
         planar = first.format.name.replace("yuvj", "yuv").replace("yuva", "yuv")  # an alpha plane is the last
         self._in_place = planar == self.layout.name
         self._swscale = VideoReformatter()
@@ -118,7 +118,7 @@ class Normalizer:
 
     def __call__(self, picture: VideoFrame) -> VideoFrame:
         """Return the picture in our layout, size and color space."""
-        marks = _marks(picture)
+        marks = marks_of(picture)
         if marks == self._first and self._in_place:
             return picture
         space = space_of(picture, matrix=self._codec_matrix, full=self._codec_range)
@@ -147,10 +147,6 @@ class Normalizer:
         samples = np.frombuffer(cast("memoryview", plane), self.space.dtype)
         rows = samples.reshape(-1, plane.line_size // samples.itemsize)
         return cast("Plane", rows[: plane.height, : plane.width])
-
-
-def _marks(picture: VideoFrame) -> tuple[str, int, int, int, int]:
-    return picture.format.name, picture.width, picture.height, picture.colorspace, picture.color_range
 
 
 @lru_cache(maxsize=1)

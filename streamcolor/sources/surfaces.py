@@ -15,13 +15,18 @@ def pixels_of(picture: VideoFrame) -> VideoFormat:
     return picture.sw_format or picture.format
 
 
+def marks_of(picture: VideoFrame) -> tuple[str, int, int, int, int]:
+    """Give what two pictures must share to be read alike: format, width, height, color matrix and range."""
+    return picture.format.name, picture.width, picture.height, picture.colorspace, picture.color_range
+
+
 class Staying:
     """Tells which pictures of a stream stay on the device: those like the first, if that one can."""
 
     def __init__(
         self, name: str, device: Device, first: VideoFrame, deinterlaced: Callable[[VideoFrame], bool]
     ) -> None:
-        self._first = _marks(first)
+        self._first = marks_of(first), pixels_of(first).name
         self._deinterlaced = deinterlaced
         reason = self._why_not(device, first)
         self.any = not reason
@@ -29,7 +34,8 @@ class Staying:
 
     def __call__(self, picture: VideoFrame) -> bool:
         """Return whether this one does; all others are brought to memory, as they are without a device."""
-        return self.any and _marks(picture) == self._first and not self._deinterlaced(picture)
+        marks = marks_of(picture), pixels_of(picture).name
+        return self.any and marks == self._first and not self._deinterlaced(picture)
 
     def _why_not(self, device: Device, first: VideoFrame) -> str:
         """Return why none does: what reads them wants 8 bits, and DLPack has no chroma for an odd row or column."""
@@ -41,8 +47,3 @@ class Staying:
         if first.width % 2 or first.height % 2:
             return f"{first.width}x{first.height} is odd"
         return "they are interlaced" if self._deinterlaced(first) else ""
-
-
-def _marks(picture: VideoFrame) -> tuple[object, ...]:
-    size = picture.width, picture.height
-    return picture.format.name, pixels_of(picture).name, *size, picture.colorspace, picture.color_range
