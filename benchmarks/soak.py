@@ -2,6 +2,7 @@
 
 import argparse
 import ctypes
+import os
 import threading
 import time
 from collections.abc import Sequence
@@ -173,7 +174,13 @@ def main() -> None:
                 model=given.model,
             )
     every = max(1, len(looks) // 60)
-    result = {"cameras": given.cameras, "size": given.size, "minutes": given.minutes, "last": asdict(looks[-1])}
+    result = {
+        "cameras": given.cameras,
+        "size": given.size,
+        "minutes": given.minutes,
+        "tunables": os.environ.get("GLIBC_TUNABLES", ""),
+        "last": asdict(looks[-1]),
+    }
     write("soak", {**result, "growth": growth(looks), "looks": [asdict(each) for each in looks[::every]]})
 
 
