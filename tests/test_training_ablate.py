@@ -18,16 +18,6 @@ CHANGES = {"half as long": {"steps": 1}, "no Huber term": {"huber": 0}}
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("pictures")
-    rng = np.random.default_rng(0)
-    for number in range(12):
-        small = rng.integers(0, 256, (4, 4, 3), np.uint8)
-        cv2.imwrite(str(folder / f"{number}.png"), cv2.resize(small, (72, 64), interpolation=cv2.INTER_CUBIC))
-    return folder
-
-
-@pytest.fixture(scope="module")
 def sets(tmp_path_factory, pictures):
     folder = tmp_path_factory.mktemp("sets")
     for name, gray in [("bright", False), ("gray", True)]:

@@ -7,8 +7,6 @@ import subprocess
 import sys
 import types
 
-import cv2
-import numpy as np
 import pytest
 import torch
 
@@ -47,16 +45,6 @@ with joined() as process:
 weights = {name: value.double().sum().item() for name, value in states[0].network.named_parameters()}
 (out / f"{process.rank}.json").write_text(json.dumps({"drawn": drawn, "weights": weights}))
 """
-
-
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("pictures")
-    rng = np.random.default_rng(0)
-    for number in range(20):
-        small = rng.integers(0, 256, (4, 4, 3), np.uint8)
-        cv2.imwrite(str(folder / f"{number}.png"), cv2.resize(small, (72, 64), interpolation=cv2.INTER_CUBIC))
-    return folder
 
 
 def settings(folder, out, **more):

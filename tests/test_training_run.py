@@ -33,16 +33,6 @@ STRENGTH = {"boost": 0.5, "sharpness": 1.0, "spread": 12.0, "calm": 0.8}
 CARD = {"name": "test", "stride": "64", "pixels": "4096", "precision": "fp32"}
 
 
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("pictures")
-    rng = np.random.default_rng(0)
-    for number in range(30):
-        small = rng.integers(0, 256, (4, 4, 3), np.uint8)
-        cv2.imwrite(str(folder / f"{number}.png"), cv2.resize(small, (72, 64), interpolation=cv2.INTER_CUBIC))
-    return folder
-
-
 def settings(pictures, out, **more):
     given = {"data": pictures, "out": out, "steps": 4, "batch": 2, "size": 64, "every": 2, "workers": 0, "palette": 16}
     return Settings(**given, validation_share=0.2, warmup=1, **more)

@@ -1,7 +1,5 @@
 """A run may begin with a network that was exported: it says the same at first, and learns from there."""
 
-import cv2
-import numpy as np
 import pytest
 import torch
 
@@ -11,16 +9,6 @@ from training.config import BadSettingsError, Settings
 from training.pictures import find_pictures
 from training.start import start_from, unfolded
 from training.state import State
-
-
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("pictures")
-    rng = np.random.default_rng(0)
-    for number in range(12):
-        small = rng.integers(0, 256, (4, 4, 3), np.uint8)
-        cv2.imwrite(str(folder / f"{number}.png"), cv2.resize(small, (72, 64), interpolation=cv2.INTER_CUBIC))
-    return folder
 
 
 @pytest.fixture(scope="module")
