@@ -34,8 +34,8 @@ class Staying:
 
     def __call__(self, picture: VideoFrame) -> bool:
         """Return whether this one does; all others are brought to memory, as they are without a device."""
-        marks = marks_of(picture), pixels_of(picture).name
-        return self.any and marks == self._first and not self._deinterlaced(picture)
+        alike = self.any and (marks_of(picture), pixels_of(picture).name) == self._first
+        return alike and not self._deinterlaced(picture)
 
     def _why_not(self, device: Device, first: VideoFrame) -> str:
         """Return why none does: what reads them wants 8 bits, and DLPack has no chroma for an odd row or column."""
