@@ -5,8 +5,9 @@ import ctypes
 import os
 import threading
 from collections.abc import Callable
+from typing import Any
 
-_LIBC = ctypes.CDLL(None)
+_LIBC: Any = ctypes.CDLL(None) if os.name == "posix" else None  # elsewhere it has no name to be loaded by
 _M_ARENA_MAX = -8  # glibc's number for it, see mallopt(3)
 
 

@@ -56,3 +56,18 @@ def test_what_small_things_keep_apart_is_given_back():
     full, pinned, given_back = map(int, done.stdout.split())
     assert pinned > full / 2, "freeing alone is not enough"
     assert given_back < full / 4
+
+
+ELSEWHERE = """
+import ctypes, os
+def refuse(name, *more):
+    raise TypeError("argument of type 'NoneType' is not iterable")  # what Windows says to CDLL(None)
+ctypes.CDLL, os.name = refuse, "nt"
+from streamcolor.worker import give_memory_back, share_heaps
+share_heaps()
+give_memory_back()
+"""
+
+
+def test_nothing_is_asked_of_a_system_without_such_heaps():
+    subprocess.run([sys.executable, "-c", ELSEWHERE], check=True)
