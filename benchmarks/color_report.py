@@ -1,5 +1,7 @@
 """Tables of color, made from committed JSON of training/results by report.py."""
 
+from collections.abc import Mapping
+from statistics import fmean
 from typing import Any
 
 from growth_report import Found, table
@@ -31,6 +33,22 @@ def quality_table(found: Found) -> str:
         *("CIEDE2000 gray", "careful", "default", "colorfulness careful", "default"),
     )
     return table(head, rows)
+
+
+def networks_table(networks: Mapping[str, Found]) -> str:
+    """Return a row for gray and for each network and vividness, over the sets that goals are set for."""
+    rows: list[tuple[str, ...]] = []
+    for network, found in networks.items():
+        sets = [found["sets"][name] for name in ELSEWHERE]
+        for version in (GRAY, MEAN, VIVID):
+            gain = [each[version]["psnr"] - each[GRAY]["psnr"] for each in sets]
+            error = [each[version]["ciede2000"] / each[GRAY]["ciede2000"] - 1 for each in sets]
+            color = [each[version]["colorfulness"] / each[TRUTH]["colorfulness"] for each in sets]
+            name = "gray" if version == GRAY else f"{network}, {version.removeprefix('ours, ')}"
+            shown = (*(f"{each:+.2f}" for each in (*gain, fmean(gain))), f"{fmean(error):+.1%}", f"{fmean(color):.2f}")
+            if (row := (name, *shown)) not in rows:  # gray is the same beside every network
+                rows.append(row)
+    return table(("PSNR over gray, dB", *ELSEWHERE, "mean", "CIEDE2000 to gray's", "colorfulness"), rows)
 
 
 def gains(found: Found) -> list[float]:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from color_report import ablation_table, gains, quality_table, quantization_table
+from color_report import ablation_table, gains, networks_table, quality_table, quantization_table
 from growth_report import growth_charts, growth_table, limit_table, peers_charts, peers_table, stages_table, table
 from live_report import delay_table, soak_table
 
@@ -30,6 +30,11 @@ def load(path: str) -> dict[str, Any]:
 def quality() -> str:
     """Return the figures of every data set."""
     return quality_table(load("training/results/tiny.json"))
+
+
+def networks() -> str:
+    """Return how far the shipped network has come from where the project began."""
+    return networks_table({name: load(f"training/results/{name}.json") for name in ("seed", "tiny")})
 
 
 def quantization() -> str:
@@ -183,7 +188,7 @@ def _chart(name: str) -> str:
 BLOCKS: dict[str, Callable[[], str]] = {
     made.__name__: made
     for made in (
-        *(quality, quantization, ablation, every, speed, ratios, runtimes, memory, start, machine, summary),
+        *(quality, networks, quantization, ablation, every, speed, ratios, runtimes, memory, start, machine, summary),
         *(limit, growth, stages, peers, live_delay, soak),
     )
 }
