@@ -35,26 +35,22 @@ def quality_table(found: Found) -> str:
     return table(head, rows)
 
 
-def networks_table(networks: Mapping[str, Found]) -> str:
-    """Return a row for gray and for each network and vividness, over the sets that goals are set for."""
-    rows: list[tuple[str, ...]] = []
-    for network, found in networks.items():
-        sets = [found["sets"][name] for name in ELSEWHERE]
-        for version in (GRAY, MEAN, VIVID):
-            gain = [each[version]["psnr"] - each[GRAY]["psnr"] for each in sets]
-            error = [each[version]["ciede2000"] / each[GRAY]["ciede2000"] - 1 for each in sets]
-            color = [each[version]["colorfulness"] / each[TRUTH]["colorfulness"] for each in sets]
-            name = "gray" if version == GRAY else f"{network}, {version.removeprefix('ours, ')}"
-            shown = (*(f"{each:+.2f}" for each in (*gain, fmean(gain))), f"{fmean(error):+.1%}", f"{fmean(color):.2f}")
-            if (row := (name, *shown)) not in rows:  # gray is the same beside every network
-                rows.append(row)
+def networks_table(networks: Mapping[str, tuple[Found, str]]) -> str:
+    """Return a row for each network, given as (its figures, which version), over the sets that goals are set for."""
+    rows = []
+    for name, (found, version) in networks.items():
+        above = gains(found, version)
+        sets = [found["sets"][each] for each in ELSEWHERE]
+        error = fmean(each[version]["ciede2000"] / each[GRAY]["ciede2000"] for each in sets)
+        color = fmean(each[version]["colorfulness"] / each[TRUTH]["colorfulness"] for each in sets)
+        rows.append((name, *(f"{gain:+.2f}" for gain in (*above, fmean(above))), f"{error - 1:+.1%}", f"{color:.2f}"))
     return table(("PSNR over gray, dB", *ELSEWHERE, "mean", "CIEDE2000 to gray's", "colorfulness"), rows)
 
 
-def gains(found: Found) -> list[float]:
-    """Return PSNR over gray, dB, of the careful colors on each set that goals are set for."""
+def gains(found: Found, version: str = MEAN) -> list[float]:
+    """Return PSNR over gray, dB, on each set that goals are set for."""
     sets = found["sets"]
-    return [sets[name][MEAN]["psnr"] - sets[name][GRAY]["psnr"] for name in ELSEWHERE]
+    return [sets[name][version]["psnr"] - sets[name][GRAY]["psnr"] for name in ELSEWHERE]
 
 
 def quantization_table(found: Found) -> str:
@@ -86,5 +82,4 @@ def ablation_table(found: Found) -> str:
 
 
 def _mean(run: Any, figure: str) -> float:
-    each = [run["sets"][name][figure] for name in ELSEWHERE]
-    return float(sum(each) / len(each))
+    return fmean(run["sets"][name][figure] for name in ELSEWHERE)

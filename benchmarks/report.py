@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from color_report import ablation_table, gains, networks_table, quality_table, quantization_table
+from color_report import GRAY, MEAN, VIVID, ablation_table, gains, networks_table, quality_table, quantization_table
 from growth_report import growth_charts, growth_table, limit_table, peers_charts, peers_table, stages_table, table
 from live_report import delay_table, soak_table
 
@@ -34,7 +34,14 @@ def quality() -> str:
 
 def networks() -> str:
     """Return how far the shipped network has come from where the project began."""
-    return networks_table({name: load(f"training/results/{name}.json") for name in ("seed", "tiny")})
+    seed, tiny = (load(f"training/results/{name}.json") for name in ("seed", "tiny"))
+    versions = {
+        "gray": (tiny, GRAY),
+        "seed": (seed, MEAN),
+        "tiny, careful": (tiny, MEAN),
+        "tiny, default": (tiny, VIVID),
+    }
+    return networks_table(versions)
 
 
 def quantization() -> str:
